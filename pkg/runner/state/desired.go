@@ -1,0 +1,345 @@
+package state
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Desired is a project flattened to the concrete resources that an engine is to
+// have: names filled in, one entry for each container, labels and hashes made.
+type Desired struct {
+	// Project is the project's name.
+	Project string
+	// Networks and Volumes are sorted by key, external ones included.
+	Networks []NetworkSpec
+	Volumes  []VolumeSpec
+	// Services are sorted by name.
+	Services []ServiceSpec
+	// Inactive names the services that belong to the project but to no active
+	// profile: their containers are no orphans.
+	Inactive []string
+}
+
+// NetworkSpec is a network that is to exist.
+type NetworkSpec struct {
+	Key    string
+	Name   string
+	Labels map[string]string
+	Config types.NetworkConfig
+}
+
+// External says that the network is somebody else's: it must exist, and it is
+// never made, changed or removed.
+func (n NetworkSpec) External() bool { return bool(n.Config.External) }
+
+// Ref names the network.
+func (n NetworkSpec) Ref() Ref { return Ref{KindNetwork, n.Name} }
+
+// VolumeSpec is a volume that is to exist.
+type VolumeSpec struct {
+	Key    string
+	Name   string
+	Labels map[string]string
+	Config types.VolumeConfig
+}
+
+// External says that the volume is somebody else's; see [NetworkSpec.External].
+func (v VolumeSpec) External() bool { return bool(v.Config.External) }
+
+// Ref names the volume.
+func (v VolumeSpec) Ref() Ref { return Ref{KindVolume, v.Name} }
+
+// ServiceSpec is a service with everything that its containers share.
+type ServiceSpec struct {
+	Name string
+	// Image is the reference that the containers run; for a service that is
+	// built and names no image it is `<project>-<service>`.
+	Image string
+	// Hash is what the containers are made from; see [ServiceHash].
+	Hash string
+	// ComposeHash is the same in Docker Compose's eyes; see [ComposeHash].
+	ComposeHash string
+	DependsOn   []Dependency
+	// Containers has one entry for each replica, numbered from 1.
+	Containers []ContainerSpec
+	Config     types.ServiceConfig
+}
+
+// Dependency is one entry of a service's depends_on.
+type Dependency struct {
+	Service string
+	// Condition is one of types.ServiceConditionStarted, ...Healthy and
+	// ...CompletedSuccessfully.
+	Condition string
+	// Restart asks for a restart of the dependent after one of the dependency.
+	Restart bool
+	// Required is false where the dependency may be missing or fail.
+	Required bool
+}
+
+// ContainerSpec is a container that is to exist. It is all that an engine needs
+// to make it.
+type ContainerSpec struct {
+	Name    string
+	Service string
+	Number  int
+	Image   string
+	Labels  map[string]string
+	// Networks are the attachments in the order of their priority; empty with a
+	// network_mode.
+	Networks []Attachment
+	// VolumeNames gives the engine's name of each volume key.
+	VolumeNames map[string]string
+	// Files are the configs and secrets, each as a file in the container.
+	Files  []File
+	Config types.ServiceConfig
+}
+
+// Ref names the container.
+func (c ContainerSpec) Ref() Ref { return Ref{KindContainer, c.Name} }
+
+// Attachment is a container's place on a network.
+type Attachment struct {
+	// Network is the engine's name of the network.
+	Network string
+	// Aliases are the names that other containers reach it under.
+	Aliases []string
+	// Config is the rest, as the compose file has it; nil when it says nothing.
+	Config *types.ServiceNetworkConfig
+}
+
+// File is a config or a secret in a container.
+type File struct {
+	// Source is the path on the engine's host to mount; empty when the file
+	// comes from Content.
+	Source  string
+	Content string
+	// Target is the absolute path in the container.
+	Target   string
+	UID, GID string
+	// Mode is the permission bits; nil for the default, 0444.
+	Mode *types.FileMode
+}
+
+// Flatten derives the desired resources from a loaded project. The project is
+// not changed.
+func Flatten(p *types.Project) (Desired, error) {
+	d := Desired{Project: p.Name, Inactive: p.DisabledServiceNames()}
+	slices.Sort(d.Inactive)
+	for _, key := range slices.Sorted(maps.Keys(p.Networks)) {
+		config := p.Networks[key]
+		n := NetworkSpec{Key: key, Name: nameOr(config.Name, p.Name+"_"+key), Config: config}
+		n.Labels = merge(config.Labels, map[string]string{
+			LabelProject: p.Name, LabelNetwork: key, LabelVersion: ComposeVersion,
+		})
+		d.Networks = append(d.Networks, n)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Volumes)) {
+		config := p.Volumes[key]
+		v := VolumeSpec{Key: key, Name: nameOr(config.Name, p.Name+"_"+key), Config: config}
+		// No config-hash: with one that differs, `docker compose up -y` would
+		// delete the volume and its data. Without it, Compose leaves it alone.
+		v.Labels = merge(config.Labels, map[string]string{
+			LabelProject: p.Name, LabelVolume: key, LabelVersion: ComposeVersion,
+		})
+		d.Volumes = append(d.Volumes, v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s, err := d.flattenService(p, p.Services[name])
+		if err != nil {
+			return Desired{}, fmt.Errorf("service %s: %w", name, err)
+		}
+		d.Services = append(d.Services, s)
+	}
+	return d, nil
+}
+
+// Service finds a service by name.
+func (d *Desired) Service(name string) (*ServiceSpec, bool) {
+	i, ok := slices.BinarySearchFunc(d.Services, name, func(s ServiceSpec, name string) int {
+		return cmp.Compare(s.Name, name)
+	})
+	if !ok {
+		return nil, false
+	}
+	return &d.Services[i], true
+}
+
+func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (ServiceSpec, error) {
+	s := ServiceSpec{Name: config.Name, Image: config.Image, Config: config}
+	if s.Image == "" {
+		s.Image = p.Name + "-" + s.Name
+	}
+	for _, dep := range slices.Sorted(maps.Keys(config.DependsOn)) {
+		c := config.DependsOn[dep]
+		s.DependsOn = append(s.DependsOn, Dependency{dep, c.Condition, c.Restart, c.Required})
+	}
+	var err error
+	if s.Hash, err = ServiceHash(p, config); err != nil {
+		return s, err
+	}
+	if s.ComposeHash, err = ComposeHash(config); err != nil {
+		return s, err
+	}
+	files, err := files(p, config)
+	if err != nil {
+		return s, err
+	}
+	volumes := map[string]string{}
+	for _, v := range d.Volumes {
+		volumes[v.Key] = v.Name
+	}
+	for n := 1; n <= config.GetScale(); n++ {
+		c := ContainerSpec{
+			Name: config.ContainerName, Service: s.Name, Number: n, Image: s.Image,
+			VolumeNames: volumes, Files: files, Config: config,
+		}
+		if c.Name == "" {
+			c.Name = fmt.Sprintf("%s-%s-%d", p.Name, s.Name, n)
+		}
+		c.Networks = d.attachments(config, c.Name)
+		c.Labels = merge(config.Labels, map[string]string{
+			LabelProject:     p.Name,
+			LabelService:     s.Name,
+			LabelNumber:      strconv.Itoa(n),
+			LabelOneOff:      "False",
+			LabelVersion:     ComposeVersion,
+			LabelWorkingDir:  p.WorkingDir,
+			LabelConfigFiles: strings.Join(p.ComposeFiles, ","),
+			LabelComposeHash: s.ComposeHash,
+			LabelDependsOn:   formatDependsOn(s.DependsOn),
+			LabelHash:        s.Hash,
+		})
+		s.Containers = append(s.Containers, c)
+	}
+	return s, nil
+}
+
+// attachments gives the networks of a container, highest priority first, as
+// Compose connects them.
+func (d *Desired) attachments(config types.ServiceConfig, container string) []Attachment {
+	if config.NetworkMode != "" {
+		return nil
+	}
+	var out []Attachment
+	for _, key := range config.NetworksByPriority() {
+		i := slices.IndexFunc(d.Networks, func(n NetworkSpec) bool { return n.Key == key })
+		if i < 0 {
+			continue // the loader refuses a network that is not declared
+		}
+		a := Attachment{Network: d.Networks[i].Name, Config: config.Networks[key]}
+		a.Aliases = []string{config.Name, container}
+		if a.Config != nil {
+			a.Aliases = append(a.Aliases, a.Config.Aliases...)
+		}
+		a.Aliases = uniq(a.Aliases)
+		out = append(out, a)
+	}
+	return out
+}
+
+// files gives the configs and secrets of a service with their content or path.
+func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
+	var out []File
+	add := func(what, dir string, ref types.FileReferenceConfig, object types.FileObjectConfig, known bool) error {
+		switch {
+		case !known:
+			return fmt.Errorf("%s %q is not declared", what, ref.Source)
+		case bool(object.External):
+			return fmt.Errorf("%s %q is external: one engine without swarm has no store for it; give it a file, an environment variable or content", what, ref.Source)
+		}
+		f := File{Target: ref.Target, UID: ref.UID, GID: ref.GID, Mode: ref.Mode}
+		if f.Target == "" {
+			f.Target = ref.Source
+		}
+		if !strings.HasPrefix(f.Target, "/") {
+			f.Target = dir + f.Target
+		}
+		if object.File != "" {
+			f.Source = object.File
+		} else {
+			// The loader fills Content for `environment:` too.
+			f.Content = object.Content
+		}
+		out = append(out, f)
+		return nil
+	}
+	for _, ref := range config.Configs {
+		object, known := p.Configs[ref.Source]
+		if err := add("config", "/", types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
+			return nil, err
+		}
+	}
+	for _, ref := range config.Secrets {
+		object, known := p.Secrets[ref.Source]
+		if err := add("secret", "/run/secrets/", types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// formatDependsOn writes [LabelDependsOn].
+func formatDependsOn(deps []Dependency) string {
+	var parts []string
+	for _, d := range deps {
+		parts = append(parts, fmt.Sprintf("%s:%s:%t", d.Service, d.Condition, d.Restart))
+	}
+	return strings.Join(parts, ",")
+}
+
+// ParseDependsOn reads [LabelDependsOn]. Entries that it cannot read are left
+// out: the label orders a `down`, and a wrong order is better than none.
+func ParseDependsOn(label string) []Dependency {
+	var deps []Dependency
+	for part := range strings.SplitSeq(label, ",") {
+		fields := strings.Split(part, ":")
+		if fields[0] == "" {
+			continue
+		}
+		d := Dependency{Service: fields[0], Condition: types.ServiceConditionStarted, Required: true}
+		if len(fields) > 1 {
+			d.Condition = fields[1]
+		}
+		if len(fields) > 2 {
+			d.Restart = fields[2] == "true"
+		}
+		deps = append(deps, d)
+	}
+	return deps
+}
+
+func nameOr(name, fallback string) string {
+	if name != "" {
+		return name
+	}
+	return fallback
+}
+
+// merge lays ours over the user's labels and leaves empty ones out.
+func merge(user types.Labels, ours map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, user)
+	for k, v := range ours {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func uniq(in []string) []string {
+	var out []string
+	for _, s := range in {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

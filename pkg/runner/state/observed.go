@@ -1,0 +1,145 @@
+package state
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Observed is one snapshot of what an engine has of a project.
+type Observed struct {
+	Project string
+	// Containers are those with the project's label, one-off ones left out,
+	// sorted by service, number, name.
+	Containers []Container
+	// Networks and Volumes are those with the project's label, and besides them
+	// every one that has a name which the project wants. Sorted by name.
+	Networks []Network
+	Volumes  []Volume
+	// Images holds the images that the project's services name, by reference.
+	// One that is not there is not on the engine.
+	Images map[string]Image
+}
+
+// Container is a container as the engine has it.
+type Container struct {
+	ID      string
+	Name    string
+	Project string
+	Service string
+	// Number is 0 where the label is missing.
+	Number  int
+	OneOff  bool
+	Image   string
+	ImageID string
+	// State is created, running, paused, restarting, removing, exited or dead.
+	State string
+	// Health is starting, healthy or unhealthy; empty without a healthcheck.
+	Health string
+	// ExitCode is that of the last run; it counts when State is exited.
+	ExitCode int
+	// Status is the engine's own sentence: "Up 5 minutes (healthy)".
+	Status  string
+	Created time.Time
+	// Hash and ComposeHash are the labels of those names, empty when absent.
+	Hash        string
+	ComposeHash string
+	DependsOn   []Dependency
+	Ports       []Port
+	// Networks gives the id of each network by name; the id is empty while a
+	// container has never run, on some engines.
+	Networks map[string]string
+	Mounts   []Mount
+}
+
+// Ref names the container.
+func (c Container) Ref() Ref { return Ref{KindContainer, c.Name} }
+
+// Port is a container's port, published or not.
+type Port struct {
+	HostIP        string `json:"hostIP,omitempty"`
+	HostPort      int    `json:"hostPort,omitempty"`
+	ContainerPort int    `json:"containerPort"`
+	Protocol      string `json:"protocol"`
+}
+
+// Mount is a mount of a container.
+type Mount struct {
+	// Type is volume, bind or tmpfs.
+	Type string
+	// Name is the volume's name; empty for other types.
+	Name   string
+	Target string
+}
+
+// Network is a network as the engine has it.
+type Network struct {
+	ID      string
+	Name    string
+	Project string
+	Key     string
+	Driver  string
+}
+
+// Ref names the network.
+func (n Network) Ref() Ref { return Ref{KindNetwork, n.Name} }
+
+// Volume is a volume as the engine has it.
+type Volume struct {
+	Name    string
+	Project string
+	Key     string
+	Driver  string
+	Created time.Time
+}
+
+// Ref names the volume.
+func (v Volume) Ref() Ref { return Ref{KindVolume, v.Name} }
+
+// Image is an image as the engine has it.
+type Image struct {
+	ID     string
+	Labels map[string]string
+	// Size is in bytes.
+	Size int64
+}
+
+// ContainerFromLabels fills in what the labels of a container say.
+func ContainerFromLabels(c Container, labels map[string]string) Container {
+	c.Project = labels[LabelProject]
+	c.Service = labels[LabelService]
+	c.Number, _ = strconv.Atoi(labels[LabelNumber])
+	c.OneOff = labels[LabelOneOff] == "True"
+	c.Hash = labels[LabelHash]
+	c.ComposeHash = labels[LabelComposeHash]
+	c.DependsOn = ParseDependsOn(labels[LabelDependsOn])
+	return c
+}
+
+// Network finds a network by its name on the engine.
+func (o *Observed) Network(name string) (Network, bool) {
+	i := slices.IndexFunc(o.Networks, func(n Network) bool { return n.Name == name })
+	if i < 0 {
+		return Network{}, false
+	}
+	return o.Networks[i], true
+}
+
+// Volume finds a volume by its name on the engine.
+func (o *Observed) Volume(name string) (Volume, bool) {
+	i := slices.IndexFunc(o.Volumes, func(v Volume) bool { return v.Name == name })
+	if i < 0 {
+		return Volume{}, false
+	}
+	return o.Volumes[i], true
+}
+
+// Services names the services that have a container, sorted.
+func (o *Observed) Services() []string {
+	seen := map[string]bool{}
+	for _, c := range o.Containers {
+		seen[c.Service] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
