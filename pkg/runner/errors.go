@@ -1,0 +1,137 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/probe"
+)
+
+// NotReadyError says that a container did not become ready; a [FailedError]
+// holds it.
+type NotReadyError = probe.NotReadyError
+
+// ErrUnknownService is in the error for a service that the stack does not have.
+var ErrUnknownService = plan.ErrUnknownService
+
+// Failure is one node of a plan that failed.
+type Failure struct {
+	Node plan.Node
+	Err  error
+	// Service is the service whose container failed; empty for other resources.
+	Service string
+	// Log holds the last lines that the failed container wrote.
+	Log []engine.LogLine
+}
+
+// FailedError says that a plan could not be carried out.
+type FailedError struct {
+	// Failures has at least one entry, in the plan's order.
+	Failures []Failure
+	// Skipped counts the nodes that did not run because of them.
+	Skipped int
+}
+
+func (e *FailedError) Error() string {
+	var lines []string
+	for _, f := range e.Failures {
+		lines = append(lines, f.Err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives the errors of all failures.
+func (e *FailedError) Unwrap() []error {
+	var errs []error
+	for _, f := range e.Failures {
+		errs = append(errs, f.Err)
+	}
+	return errs
+}
+
+// InterruptedError says that the context ended before the plan did.
+type InterruptedError struct {
+	// Cause is the context's cause.
+	Cause error
+	// Running names the project's containers that still run, sorted.
+	Running []string
+}
+
+func (e *InterruptedError) Error() string {
+	return fmt.Sprintf("interrupted: %v", e.Cause)
+}
+
+// Unwrap gives the cause.
+func (e *InterruptedError) Unwrap() error { return e.Cause }
+
+// PortsError says that host ports which the stack wants are taken. Nothing was
+// changed.
+type PortsError struct{ Conflicts []PortConflict }
+
+// PortConflict is one port that is taken.
+type PortConflict struct {
+	Service string
+	// Address is the address and port on the host: "127.0.0.1:5432".
+	Address string
+	// Protocol is tcp or udp.
+	Protocol string
+	// Holder says who has it, as far as can be seen: "container other-db-1",
+	// "process postgres (pid 812)".
+	Holder string
+}
+
+func (e *PortsError) Error() string {
+	var lines []string
+	for _, c := range e.Conflicts {
+		lines = append(lines, fmt.Sprintf("service %s: port %s/%s is taken by %s", c.Service, c.Address, c.Protocol, c.Holder))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fail makes the error of a run from its outcomes; nil when all are done.
+func fail(outcomes []Outcome) error {
+	e := &FailedError{}
+	for _, out := range outcomes {
+		switch out.Status {
+		case Failed:
+			f := Failure{Node: out.Node, Err: out.Err}
+			var op interface{ Verb() string } = out.Node.Op
+			var notReady *NotReadyError
+			if !errors.As(out.Err, &notReady) {
+				f.Err = fmt.Errorf("%s %s: %w", op.Verb(), out.Node.Op.Ref(), out.Err)
+			}
+			f.Service = serviceOf(out.Node.Op)
+			e.Failures = append(e.Failures, f)
+		case Skipped:
+			e.Skipped++
+		}
+	}
+	if len(e.Failures) == 0 {
+		return nil
+	}
+	return e
+}
+
+// serviceOf gives the service whose container an operation works on.
+func serviceOf(op plan.Op) string {
+	switch op := op.(type) {
+	case plan.CreateContainer:
+		return op.Container.Service
+	case plan.ReplaceContainer:
+		return op.New.Service
+	case plan.StartContainer:
+		return op.Container.Service
+	case plan.WaitReady:
+		return op.Container.Service
+	case plan.StopContainer:
+		return op.Container.Service
+	case plan.RemoveContainer:
+		return op.Container.Service
+	case plan.BuildImage:
+		return op.Service.Name
+	}
+	return ""
+}

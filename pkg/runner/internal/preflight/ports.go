@@ -1,0 +1,164 @@
+// Package preflight looks, before anything is changed, at what would make a run
+// fail half-way.
+package preflight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// Conflict is a host port that is taken.
+type Conflict struct {
+	Service  string
+	Address  string
+	Protocol string
+	Holder   string
+}
+
+// Lister lists the containers of the whole engine.
+type Lister interface {
+	Containers(ctx context.Context, project string) ([]state.Container, error)
+}
+
+// want is a fixed host port that a container is to publish.
+type want struct {
+	service, container string
+	ip                 string // empty for all addresses
+	port               int
+	protocol           string
+}
+
+func (w want) address() string { return net.JoinHostPort(w.ip, strconv.Itoa(w.port)) }
+
+// Ports gives the fixed host ports of the containers which the plan starts that
+// somebody else has: another container, or, when the engine shares this
+// machine's ports, a process. Containers that the plan removes do not count.
+func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan, observed state.Observed) ([]Conflict, error) {
+	wants, going := wanted(p)
+	if len(wants) == 0 {
+		return nil, nil
+	}
+	containers, err := e.Containers(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	var out []Conflict
+	for _, w := range wants {
+		holder := containerHolding(w, containers, going)
+		if holder == "" && local && !ours(w, observed) {
+			holder = processHolding(ctx, w)
+		}
+		if holder != "" {
+			out = append(out, Conflict{w.service, w.address(), w.protocol, holder})
+		}
+	}
+	return out, nil
+}
+
+// wanted collects the ports that the plan's starts publish, and the ids of the
+// containers that give up theirs in the same plan.
+func wanted(p *plan.Plan) ([]want, map[string]bool) {
+	var wants []want
+	going := map[string]bool{}
+	for _, n := range p.Nodes {
+		switch op := n.Op.(type) {
+		case plan.StopContainer:
+			going[op.Container.ID] = true
+		case plan.ReplaceContainer:
+			going[op.Old.ID] = true
+		case plan.StartContainer:
+			for _, port := range op.Container.Config.Ports {
+				number, err := strconv.Atoi(port.Published)
+				if err != nil || number == 0 {
+					continue // a range or any free port: the engine finds one
+				}
+				protocol := port.Protocol
+				if protocol == "" {
+					protocol = "tcp"
+				}
+				w := want{op.Container.Service, op.Container.Name, port.HostIP, number, protocol}
+				if !slices.Contains(wants, w) {
+					wants = append(wants, w)
+				}
+			}
+		}
+	}
+	return wants, going
+}
+
+// ours says that the container itself runs already and publishes the port: a
+// start of it changes nothing.
+func ours(w want, observed state.Observed) bool {
+	return slices.ContainsFunc(observed.Containers, func(c state.Container) bool {
+		return c.Service == w.service && publishes(c, w)
+	})
+}
+
+func containerHolding(w want, containers []state.Container, going map[string]bool) string {
+	for _, c := range containers {
+		if c.Name != w.container && !going[c.ID] && publishes(c, w) {
+			return "container " + c.Name
+		}
+	}
+	return ""
+}
+
+func publishes(c state.Container, w want) bool {
+	return slices.ContainsFunc(c.Ports, func(p state.Port) bool {
+		return p.HostPort == w.port && p.Protocol == w.protocol && overlap(p.HostIP, w.ip)
+	})
+}
+
+// overlap says that two listening addresses exclude each other.
+func overlap(a, b string) bool {
+	x, y := net.ParseIP(a), net.ParseIP(b)
+	return x == nil || y == nil || x.IsUnspecified() || y.IsUnspecified() || x.Equal(y)
+}
+
+// processHolding tries to listen, which tells for sure, and only then looks for
+// who does.
+func processHolding(ctx context.Context, w want) string {
+	var (
+		listen net.ListenConfig
+		err    error
+	)
+	switch w.protocol {
+	case "tcp":
+		var l net.Listener
+		if l, err = listen.Listen(ctx, "tcp", w.address()); err == nil {
+			err = l.Close()
+		}
+	case "udp":
+		var c net.PacketConn
+		if c, err = listen.ListenPacket(ctx, "udp", w.address()); err == nil {
+			err = c.Close()
+		}
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		// Free, or something that is the engine's to say: a port below 1024 that
+		// only root may have, an address that is not this machine's.
+		return ""
+	}
+	var names []string
+	for _, p := range processesOn(w) {
+		names = append(names, fmt.Sprintf("process %s (pid %d)", p.name, p.pid))
+	}
+	if len(names) == 0 {
+		return "another process"
+	}
+	return strings.Join(names, ", ")
+}
+
+type process struct {
+	name string
+	pid  int
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// Op is one engine action. The set is sealed: a switch over it can be complete.
+type Op interface {
+	// Verb is the action in words: "create", "wait until healthy".
+	Verb() string
+	// Ref names what it acts on.
+	Ref() state.Ref
+	// kind names the operation in JSON.
+	kind() string
+}
+
+// CreateNetwork makes a network.
+type CreateNetwork struct{ Network state.NetworkSpec }
+
+// CreateVolume makes a volume.
+type CreateVolume struct{ Volume state.VolumeSpec }
+
+// PullImage fetches an image from its registry.
+type PullImage struct {
+	Image    string
+	Platform string
+}
+
+// BuildImage builds a service's image.
+type BuildImage struct {
+	Image   string
+	Service *state.ServiceSpec
+}
+
+// CreateContainer makes a container, which does not run yet.
+type CreateContainer struct{ Container state.ContainerSpec }
+
+// ReplaceContainer makes a container and gives it the place of another, which
+// is stopped and removed; anonymous volumes move along. The new one does not
+// run yet.
+type ReplaceContainer struct {
+	Old state.Container
+	New state.ContainerSpec
+	// IfImageChanged keeps the old container when its image is still the one
+	// that the reference means, after the pull or build before.
+	IfImageChanged bool
+}
+
+// RenameContainer gives a container its proper name.
+type RenameContainer struct {
+	Old state.Container
+	New state.ContainerSpec
+}
+
+// StartContainer starts a container.
+type StartContainer struct {
+	Container state.ContainerSpec
+	// ID is the container's; empty for one that this plan makes.
+	ID string
+}
+
+// WaitReady waits until a container meets a condition.
+type WaitReady struct {
+	Container state.ContainerSpec
+	// ID is the container's; empty for one that this plan makes.
+	ID        string
+	Condition state.Condition
+	// Needed says that other services wait for it, so that its failure is the
+	// reason why they do not start.
+	Needed bool
+}
+
+// StopContainer stops a container.
+type StopContainer struct {
+	Container state.Container
+	// Grace is the time between stop signal and kill; nil for the container's own.
+	Grace *time.Duration
+}
+
+// RemoveContainer removes a stopped container.
+type RemoveContainer struct {
+	Container state.Container
+	// Volumes removes its anonymous volumes too.
+	Volumes bool
+}
+
+// RemoveNetwork removes a network.
+type RemoveNetwork struct{ Network state.Network }
+
+// RemoveVolume removes a volume and the data in it.
+type RemoveVolume struct{ Volume state.Volume }
+
+// RemoveImage removes an image.
+type RemoveImage struct{ Image string }
+
+// The verbs are what a person reads in plans and progress.
+
+func (CreateNetwork) Verb() string    { return "create" }
+func (CreateVolume) Verb() string     { return "create" }
+func (PullImage) Verb() string        { return "pull" }
+func (BuildImage) Verb() string       { return "build" }
+func (CreateContainer) Verb() string  { return "create" }
+func (ReplaceContainer) Verb() string { return "replace" }
+func (RenameContainer) Verb() string  { return "rename" }
+func (StartContainer) Verb() string   { return "start" }
+func (o WaitReady) Verb() string      { return "wait until " + string(o.Condition) }
+func (StopContainer) Verb() string    { return "stop" }
+func (RemoveContainer) Verb() string  { return "remove" }
+func (RemoveNetwork) Verb() string    { return "remove" }
+func (RemoveVolume) Verb() string     { return "remove" }
+func (RemoveImage) Verb() string      { return "remove" }
+
+func (o CreateNetwork) Ref() state.Ref    { return o.Network.Ref() }
+func (o CreateVolume) Ref() state.Ref     { return o.Volume.Ref() }
+func (o PullImage) Ref() state.Ref        { return state.Ref{Kind: state.KindImage, Name: o.Image} }
+func (o BuildImage) Ref() state.Ref       { return state.Ref{Kind: state.KindImage, Name: o.Image} }
+func (o CreateContainer) Ref() state.Ref  { return o.Container.Ref() }
+func (o ReplaceContainer) Ref() state.Ref { return o.New.Ref() }
+func (o RenameContainer) Ref() state.Ref  { return o.New.Ref() }
+func (o StartContainer) Ref() state.Ref   { return o.Container.Ref() }
+func (o WaitReady) Ref() state.Ref        { return o.Container.Ref() }
+func (o StopContainer) Ref() state.Ref    { return o.Container.Ref() }
+func (o RemoveContainer) Ref() state.Ref  { return o.Container.Ref() }
+func (o RemoveNetwork) Ref() state.Ref    { return o.Network.Ref() }
+func (o RemoveVolume) Ref() state.Ref     { return o.Volume.Ref() }
+func (o RemoveImage) Ref() state.Ref      { return state.Ref{Kind: state.KindImage, Name: o.Image} }
+
+func (CreateNetwork) kind() string    { return "create_network" }
+func (CreateVolume) kind() string     { return "create_volume" }
+func (PullImage) kind() string        { return "pull_image" }
+func (BuildImage) kind() string       { return "build_image" }
+func (CreateContainer) kind() string  { return "create_container" }
+func (ReplaceContainer) kind() string { return "replace_container" }
+func (RenameContainer) kind() string  { return "rename_container" }
+func (StartContainer) kind() string   { return "start_container" }
+func (WaitReady) kind() string        { return "wait_ready" }
+func (StopContainer) kind() string    { return "stop_container" }
+func (RemoveContainer) kind() string  { return "remove_container" }
+func (RemoveNetwork) kind() string    { return "remove_network" }
+func (RemoveVolume) kind() string     { return "remove_volume" }
+func (RemoveImage) kind() string      { return "remove_image" }

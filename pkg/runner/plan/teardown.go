@@ -1,0 +1,169 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// RemoveImages says which images `down` removes.
+type RemoveImages string
+
+// The choices.
+const (
+	// RemoveNoImages keeps all; it is the zero value.
+	RemoveNoImages RemoveImages = ""
+	// RemoveLocalImages removes what was built for the project under its own name.
+	RemoveLocalImages RemoveImages = "local"
+	// RemoveAllImages removes every image that a container of the project runs.
+	RemoveAllImages RemoveImages = "all"
+)
+
+// DownOptions change what [Teardown] decides.
+type DownOptions struct {
+	// Services are the services of the stack; containers of others are orphans.
+	// Nil means that the stack is not known: then nothing is an orphan.
+	Services []string
+	// RemoveOrphans removes orphans too.
+	RemoveOrphans bool
+	// Volumes removes the project's volumes with their data, and the anonymous
+	// volumes of the containers.
+	Volumes bool
+	// Grace is the time between stop signal and kill; nil for each container's own.
+	Grace *time.Duration
+	// Images says which images go.
+	Images RemoveImages
+}
+
+// Teardown decides what has to go. It works on what is there alone: labels say
+// what belongs to the project and what depends on what. Containers stop after
+// those that depend on them, otherwise all at once.
+func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
+	p := &Plan{Project: o.Project}
+	var gone, orphans []state.Container
+	for _, c := range o.Containers {
+		if opts.Services != nil && !opts.RemoveOrphans && !slices.Contains(opts.Services, c.Service) {
+			orphans = append(orphans, c)
+			continue
+		}
+		gone = append(gone, c)
+	}
+	g := graph{}
+	for _, c := range gone {
+		deps := g[c.Service]
+		for _, dep := range c.DependsOn {
+			deps = append(deps, dep.Service)
+		}
+		g[c.Service] = deps
+	}
+	order, err := g.order()
+	if err != nil {
+		// Labels of a stack that was changed half-way can contradict each other:
+		// an order is a kindness to the services, not a condition.
+		order = o.Services()
+		g = graph{}
+	}
+	slices.Reverse(order)
+
+	stopped := map[string][]int{} // service -> nodes after which it has stopped
+	var removed []int
+	for _, service := range order {
+		var dependents []int
+		for name, deps := range g {
+			if slices.Contains(deps, service) {
+				dependents = append(dependents, stopped[name]...)
+			}
+		}
+		for _, c := range gone {
+			if c.Service != service {
+				continue
+			}
+			var stop int
+			needs := dependents
+			if isRunning(c) {
+				stop = p.add(StopContainer{Container: c, Grace: opts.Grace}, "down", dependents...)
+				stopped[service] = append(stopped[service], stop)
+				needs = []int{stop}
+			} else {
+				stopped[service] = append(stopped[service], dependents...)
+			}
+			removed = append(removed, p.add(RemoveContainer{Container: c, Volumes: opts.Volumes}, "down", needs...))
+		}
+	}
+
+	for _, n := range o.Networks {
+		switch users := usersOfNetwork(orphans, n); {
+		case n.Project != o.Project:
+		case len(users) > 0:
+			p.warn("network %s stays: %s is on it", n.Name, strings.Join(users, ", "))
+		default:
+			p.add(RemoveNetwork{n}, "down", removed...)
+		}
+	}
+	if opts.Volumes {
+		for _, v := range o.Volumes {
+			switch users := usersOfVolume(orphans, v); {
+			case v.Project != o.Project:
+			case len(users) > 0:
+				p.warn("volume %s stays: %s uses it", v.Name, strings.Join(users, ", "))
+			default:
+				id := p.add(RemoveVolume{v}, "down --volumes", removed...)
+				p.Nodes[id-1].Destructive = true
+			}
+		}
+	}
+	if opts.Images != RemoveNoImages {
+		for _, image := range imagesOf(o, gone, opts.Images) {
+			p.add(RemoveImage{image}, "down --rmi "+string(opts.Images), removed...)
+		}
+	}
+	if len(orphans) > 0 {
+		p.warn("containers of no service in the stack stay: %s; --remove-orphans removes them", strings.Join(names(orphans), ", "))
+	}
+	return p, nil
+}
+
+// imagesOf names the images to remove, sorted.
+func imagesOf(o state.Observed, gone []state.Container, which RemoveImages) []string {
+	var out []string
+	for _, c := range gone {
+		// What was built for the project without a name of its own has Compose's
+		// default name.
+		local := c.Image == o.Project+"-"+c.Service
+		if (which == RemoveAllImages || local) && !slices.Contains(out, c.Image) {
+			out = append(out, c.Image)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func usersOfNetwork(containers []state.Container, n state.Network) []string {
+	var out []string
+	for _, c := range containers {
+		if _, on := c.Networks[n.Name]; on {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+func usersOfVolume(containers []state.Container, v state.Volume) []string {
+	var out []string
+	for _, c := range containers {
+		if slices.ContainsFunc(c.Mounts, func(m state.Mount) bool { return m.Name == v.Name }) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+func names(containers []state.Container) []string {
+	var out []string
+	for _, c := range containers {
+		out = append(out, c.Name)
+	}
+	return out
+}

@@ -1,0 +1,256 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// Waiter waits for containers of one run.
+type Waiter struct {
+	Engine Engine
+	// Watch is the run's event stream.
+	Watch *Watch
+	// KnowsStartInterval says that the engine probes at start_interval by itself.
+	KnowsStartInterval bool
+	// Timeout bounds each wait; zero means no bound but the context's.
+	Timeout time.Duration
+}
+
+// Wait ends when the container, named by its id, meets the condition, can no
+// longer meet it, or the time is up: then with a *NotReadyError. The error of a
+// cancelled context is its cause.
+func (w *Waiter) Wait(ctx context.Context, id string, condition state.Condition) (Result, error) {
+	parent := ctx
+	if w.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.Timeout)
+		defer cancel()
+	}
+	events, unsubscribe := w.Watch.subscribe(id)
+	defer unsubscribe()
+
+	s := &wait{Waiter: w, id: id, condition: condition}
+	result, err := s.run(ctx, events)
+	if err != nil && parent.Err() == nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		err = s.notReady(fmt.Sprintf("%s after %s", s.standing(), w.Timeout), func(e *NotReadyError) { e.TimedOut = true })
+	} else if err != nil && parent.Err() != nil {
+		err = context.Cause(parent)
+	}
+	result.Probes = s.probes
+	return result, err
+}
+
+// wait is one wait for one container.
+type wait struct {
+	*Waiter
+	id        string
+	condition state.Condition
+
+	first, last engine.Inspection
+	lastProbe   *engine.ProbeResult
+	// exits counts the ends that events told of, probes our own probes.
+	exits, probes int
+}
+
+// run looks once after the subscription began, so that no change falls between,
+// and then reacts to events and to its own probes.
+func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, error) {
+	if result, done, err := s.look(ctx); done || err != nil {
+		return result, err
+	}
+	probes, stop := s.startProbes(ctx)
+	defer stop()
+	var poll <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		case probe := <-probes:
+			s.probes++
+			s.lastProbe = &probe
+			if probe.ExitCode == 0 {
+				return Result{Health: "healthy"}, nil
+			}
+			continue
+		case e, open := <-events:
+			switch {
+			case !open:
+				// No more events: look now and then instead.
+				events = nil
+				ticker := time.NewTicker(pollInterval)
+				defer ticker.Stop()
+				poll = ticker.C
+			case e.Action == "die":
+				s.exits++
+			case e.Action == "health_status" && e.Health == "healthy" && s.condition == state.Healthy:
+				return Result{Health: "healthy"}, nil
+			}
+		case <-poll:
+		}
+		if result, done, err := s.look(ctx); done || err != nil {
+			return result, err
+		}
+	}
+}
+
+// look inspects the container and decides.
+func (s *wait) look(ctx context.Context) (Result, bool, error) {
+	now, err := s.Engine.Inspect(ctx, s.id)
+	if errdefs.IsNotFound(err) {
+		return Result{}, true, s.notReady("it was removed", nil)
+	}
+	if err != nil {
+		return Result{}, true, err
+	}
+	if s.first.ID == "" {
+		s.first = now
+	}
+	s.last = now
+	if now.LastProbe != nil && s.probes == 0 {
+		s.lastProbe = now.LastProbe
+	}
+	switch now.State {
+	case "exited", "dead":
+		return s.ended(now)
+	case "restarting":
+		return Result{}, false, s.looping(now)
+	case "paused":
+		return Result{}, true, s.notReady("it is paused", nil)
+	case "running":
+		switch {
+		case s.condition == state.Running:
+			return Result{Health: now.Health}, true, nil
+		case s.condition == state.Healthy && now.Healthcheck == nil:
+			// The image may have brought a healthcheck, and has not.
+			return Result{}, true, nil
+		case s.condition == state.Healthy && now.Health == "healthy":
+			return Result{Health: now.Health}, true, nil
+		}
+		return Result{}, false, s.looping(now)
+	}
+	return Result{}, false, nil
+}
+
+// looping gives an error for a container that its restart policy brings back
+// again and again.
+func (s *wait) looping(now engine.Inspection) error {
+	exits := max(s.exits, now.RestartCount-s.first.RestartCount)
+	if exits < maxExits {
+		return nil
+	}
+	return s.exited(now, fmt.Sprintf("it keeps ending, %d times so far, last with exit code %d", exits, now.ExitCode))
+}
+
+// ended decides for a container that does not run. One that its restart policy
+// brings back is "restarting" in between, so this one stays as it is.
+func (s *wait) ended(now engine.Inspection) (Result, bool, error) {
+	if now.ExitCode == 0 && !now.OOMKilled && s.condition != state.Healthy {
+		return Result{Completed: true}, true, nil
+	}
+	reason := fmt.Sprintf("it exited with code %d", now.ExitCode)
+	if now.OOMKilled {
+		reason = fmt.Sprintf("it was killed for using more memory than it may (exit code %d)", now.ExitCode)
+	}
+	if now.Error != "" {
+		reason += ": " + now.Error
+	}
+	return Result{}, true, s.exited(now, reason)
+}
+
+func (s *wait) exited(now engine.Inspection, reason string) error {
+	return s.notReady(reason, func(e *NotReadyError) { e.Exited, e.ExitCode = true, now.ExitCode })
+}
+
+func (s *wait) notReady(reason string, change func(*NotReadyError)) error {
+	e := &NotReadyError{Container: s.last.Name, Condition: s.condition, Reason: reason, LastProbe: s.lastProbe}
+	if change != nil {
+		change(e)
+	}
+	return e
+}
+
+// standing says in words how the container stood when the time was up.
+func (s *wait) standing() string {
+	if s.last.State == "running" && s.last.Healthcheck != nil && s.condition == state.Healthy {
+		return "still " + s.last.Health
+	}
+	return "still " + s.last.State
+}
+
+// startProbes runs the container's own healthcheck, one probe at a time, where
+// the engine would look later than we can. The engine's first probe comes after
+// a whole interval, or after start_interval if it knows that and start_period is
+// set: then it is left to the engine, which does it at less cost.
+func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func()) {
+	check := s.last.Healthcheck
+	if s.condition != state.Healthy || check == nil || len(check.Command) == 0 {
+		return nil, func() {}
+	}
+	if s.KnowsStartInterval && check.StartPeriod > 0 && check.StartInterval > 0 {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	results := make(chan engine.ProbeResult)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			began := time.Now()
+			result, err := Once(ctx, s.Engine, s.id, check)
+			if err != nil {
+				// The container does not run now; events say when it ended.
+				result = engine.ProbeResult{ExitCode: -1, Output: err.Error()}
+			}
+			select {
+			case results <- result:
+			case <-ctx.Done():
+				return
+			}
+			// A probe that is slow to run is run more seldom, so that probing takes
+			// at most half of the time.
+			pause := time.NewTimer(max(interval(check), time.Since(began)))
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				pause.Stop()
+				return
+			}
+		}
+	}()
+	return results, func() {
+		cancel()
+		<-done
+	}
+}
+
+// Once runs a container's healthcheck one time, within its timeout.
+func Once(ctx context.Context, e Engine, container string, check *engine.Healthcheck) (engine.ProbeResult, error) {
+	timeout := check.Timeout
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the healthcheck did not end within its timeout of %s", timeout))
+	defer cancel()
+	result, err := e.Exec(ctx, container, check.Command)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return engine.ProbeResult{}, err
+	}
+	return engine.ProbeResult{ExitCode: result.ExitCode, Output: result.Output}, nil
+}
+
+func interval(check *engine.Healthcheck) time.Duration {
+	if check.StartInterval > 0 {
+		return check.StartInterval
+	}
+	return defaultInterval
+}

@@ -1,0 +1,83 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/event"
+	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
+	"github.com/stackctl/stackctl/pkg/runner/internal/observer"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// Runner works on one engine. It may be used by many goroutines.
+type Runner struct {
+	engine engine.Engine
+	sink   event.Sink
+	now    func() time.Time
+}
+
+// Option changes a Runner.
+type Option func(*Runner)
+
+// WithEvents sends everything that happens to sink. The default discards it.
+func WithEvents(sink event.Sink) Option { return func(r *Runner) { r.sink = sink } }
+
+// WithClock replaces time.Now, for elapsed times that a test can predict.
+func WithClock(now func() time.Time) Option { return func(r *Runner) { r.now = now } }
+
+// New makes a Runner for an engine, such as docker.New gives.
+func New(e engine.Engine, opts ...Option) *Runner {
+	r := &Runner{engine: e, sink: event.Discard, now: time.Now}
+	for _, opt := range opts {
+		opt(r)
+	}
+	return r
+}
+
+// Outcome is how one node of a plan ended.
+type Outcome = executor.Outcome
+
+// Outcome statuses.
+const (
+	Done    = executor.Done
+	Failed  = executor.Failed
+	Skipped = executor.Skipped
+)
+
+// observe flattens a project and looks at the engine.
+func (r *Runner) observe(ctx context.Context, p *types.Project) (state.Desired, state.Observed, error) {
+	desired, err := state.Flatten(p)
+	if err != nil {
+		return state.Desired{}, state.Observed{}, err
+	}
+	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
+	return desired, observed, err
+}
+
+// Plan says what Up would do, and changes nothing. The engine's ports are not
+// looked at.
+func (r *Runner) Plan(ctx context.Context, p *types.Project, o UpOptions) (*plan.Plan, error) {
+	desired, observed, err := r.observe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Reconcile(desired, observed, o.reconcile())
+}
+
+// PlanDown says what Down would do, and changes nothing.
+func (r *Runner) PlanDown(ctx context.Context, project string, o DownOptions) (*plan.Plan, error) {
+	if project == "" {
+		return nil, fmt.Errorf("down: no project named")
+	}
+	observed, err := observer.Observe(ctx, r.engine, observer.Want{Project: project})
+	if err != nil {
+		return nil, err
+	}
+	return plan.Teardown(observed, o)
+}

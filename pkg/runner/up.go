@@ -1,0 +1,227 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/event"
+	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
+	"github.com/stackctl/stackctl/pkg/runner/internal/image"
+	"github.com/stackctl/stackctl/pkg/runner/internal/preflight"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/probe"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// DefaultWaitTimeout is how long Up waits for each service to be ready.
+const DefaultWaitTimeout = 2 * time.Minute
+
+// logTail is how many of a failed container's last lines go into the error.
+const logTail = 20
+
+// aftercareTimeout bounds what is looked up after a run that failed or was cut.
+const aftercareTimeout = 10 * time.Second
+
+// PullPolicy says when images are fetched.
+type PullPolicy = plan.PullPolicy
+
+// The policies; the empty one leaves each service its own, which is
+// [PullMissing] unless the stack says otherwise.
+const (
+	PullMissing = plan.PullMissing
+	PullAlways  = plan.PullAlways
+	PullNever   = plan.PullNever
+)
+
+// BuilderMode says what builds images.
+type BuilderMode = image.Mode
+
+// The modes; the empty one is BuilderAuto.
+const (
+	// BuilderAuto takes the Go toolchain for what is a Go program and the engine
+	// for the rest, or for all when there is no toolchain.
+	BuilderAuto = image.Auto
+	// BuilderGo takes the Go toolchain only.
+	BuilderGo = image.Go
+	// BuilderEngine builds the Dockerfile through the engine only.
+	BuilderEngine = image.Engine
+)
+
+// UpOptions change what Up does. The zero value brings the whole project up and
+// waits until every service is ready.
+type UpOptions struct {
+	// Services limits the run to these and what they depend on.
+	Services []string
+	// Build builds images that are there already, too.
+	Build bool
+	// Builder says what builds; empty is BuilderAuto.
+	Builder BuilderMode
+	// Pull overrides every service's pull policy; empty leaves it.
+	Pull PullPolicy
+	// ForceRecreate replaces containers though nothing changed.
+	ForceRecreate bool
+	// RemoveOrphans removes containers of services that the project no longer has.
+	RemoveOrphans bool
+	// NoWait ends when everything has started. What others depend on is waited
+	// for all the same.
+	NoWait bool
+	// WaitTimeout bounds the wait for each container; zero is DefaultWaitTimeout.
+	WaitTimeout time.Duration
+}
+
+func (o UpOptions) reconcile() plan.Options {
+	return plan.Options{
+		Services: o.Services, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
+		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait,
+	}
+}
+
+// Report says how a run went.
+type Report struct {
+	Plan     *plan.Plan
+	Outcomes []Outcome
+	// Endpoints are the addresses that the project's containers publish; after Up.
+	Endpoints []Endpoint
+	Elapsed   time.Duration
+}
+
+// Up makes the engine have what the project wants, and waits until it is ready.
+// It can be called again at any time: what is as it should be is left alone, and
+// a run that was cut short is finished.
+//
+// The error is a *FailedError, an *InterruptedError, a *PortsError, or one from
+// before the run began; a report comes with it once a plan was made.
+func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report, error) {
+	began := r.now()
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	desired, observed, err := r.observe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	todo, err := plan.Reconcile(desired, observed, o.reconcile())
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{Plan: todo}
+	for _, warning := range todo.Warnings {
+		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
+	}
+	if conflicts, err := preflight.Ports(ctx, r.engine, info.Local, todo, observed); err != nil {
+		return report, err
+	} else if len(conflicts) > 0 {
+		e := &PortsError{}
+		for _, c := range conflicts {
+			e.Conflicts = append(e.Conflicts, PortConflict(c))
+		}
+		return report, e
+	}
+	err = r.execute(ctx, report, todo, observed, info, o)
+	report.Elapsed = r.now().Sub(began)
+	if err := r.explain(ctx, p.Name, err); err != nil {
+		return report, err
+	}
+	after, err := r.engine.Containers(ctx, p.Name)
+	if err != nil {
+		return report, err
+	}
+	report.Endpoints = endpoints(after, desired, info)
+	return report, nil
+}
+
+// execute runs a plan of Up with all that it needs around it.
+func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, observed state.Observed, info engine.Info, o UpOptions) error {
+	if todo.Empty() {
+		return nil
+	}
+	x := &executor.Executor{
+		Engine: r.engine,
+		Builder: &image.Builder{
+			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch,
+		},
+		Sink: r.sink, Now: r.now, Images: observed.Images,
+	}
+	if slices.ContainsFunc(todo.Nodes, isWait) {
+		streaming, stop := context.WithCancel(ctx)
+		watch, err := probe.NewWatch(streaming, r.engine, todo.Project)
+		if err != nil {
+			stop()
+			return err
+		}
+		defer func() {
+			stop()
+			<-watch.Done()
+		}()
+		timeout := o.WaitTimeout
+		if timeout == 0 {
+			timeout = DefaultWaitTimeout
+		}
+		x.Waiter = &probe.Waiter{
+			Engine: r.engine, Watch: watch, KnowsStartInterval: info.KnowsStartInterval, Timeout: timeout,
+		}
+	}
+	report.Outcomes = x.Run(ctx, todo)
+	if err := fail(report.Outcomes); err != nil {
+		return err
+	}
+	return nil
+}
+
+func isWait(n plan.Node) bool {
+	_, wait := n.Op.(plan.WaitReady)
+	return wait
+}
+
+// explain adds to the end of a run what a person wants to know next: the last
+// lines of what failed, or what still runs after an interrupt.
+func (r *Runner) explain(ctx context.Context, project string, err error) error {
+	interrupted := ctx.Err() != nil
+	cause := context.Cause(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), aftercareTimeout)
+	defer cancel()
+	var failed *FailedError
+	switch {
+	case errors.As(err, &failed):
+		for i := range failed.Failures {
+			f := &failed.Failures[i]
+			switch f.Node.Op.(type) {
+			case plan.StartContainer, plan.WaitReady:
+				f.Log = r.lastLines(ctx, f.Node.Op.Ref().Name)
+			}
+		}
+	case interrupted:
+		e := &InterruptedError{Cause: cause}
+		containers, listErr := r.engine.Containers(ctx, project)
+		for _, c := range containers {
+			if c.State == "running" || c.State == "restarting" || c.State == "paused" {
+				e.Running = append(e.Running, c.Name)
+			}
+		}
+		slices.Sort(e.Running)
+		return errors.Join(e, listErr)
+	}
+	return err
+}
+
+// lastLines gives the end of a container's log; none when it cannot be had,
+// since an error is being reported already.
+func (r *Runner) lastLines(ctx context.Context, container string) []engine.LogLine {
+	var lines []engine.LogLine
+	tail := logTail
+	err := r.engine.Logs(ctx, container, engine.LogOptions{Tail: &tail}, func(l engine.LogLine) { lines = append(lines, l) })
+	if err != nil {
+		r.sink.Emit(event.Event{
+			Time: r.now(), Kind: event.Warning,
+			Message: fmt.Sprintf("the log of %s cannot be read: %v", container, err),
+		})
+	}
+	return lines
+}
