@@ -286,8 +286,8 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 	)
 	switch cause := r.diverged(s, want, current); {
 	case current == nil:
-		create := r.plan.add(CreateContainer{want}, "does not exist", r.resources(s, want)...)
-		last = r.plan.add(StartContainer{Container: want}, "created in this run", append(needs, create)...)
+		create := r.plan.add(CreateContainer{want}, "does not exist", slices.Concat(r.resources(s, want), removed)...)
+		last = r.plan.add(StartContainer{Container: want}, "created in this run", append(r.dependencies(s), create)...)
 	case cause != "":
 		replace := r.plan.add(ReplaceContainer{Old: *current, New: want}, cause, needs...)
 		last = r.plan.add(StartContainer{Container: want}, "replaced in this run", replace)
