@@ -1,0 +1,258 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Check reports every fault of a loaded project, sorted by path: all that
+// compose-go's loader checks one at a time, and beyond that
+//
+//   - a dependency that must be healthy but has no healthcheck,
+//   - two services that publish one port of the host,
+//   - start_interval without start_period, which the engine would ignore,
+//   - a restart policy that the engine does not know.
+//
+// An image can bring a healthcheck of its own, which is not known before it is
+// pulled: such a service has to repeat it. Services whose profile is not active
+// are not checked.
+func Check(p *types.Project) []Problem {
+	var problems []Problem
+	for _, f := range check(p) {
+		problems = append(problems, f.Problem)
+	}
+	return tidy(problems)
+}
+
+// finding is a problem with what diagnose needs to know of it.
+type finding struct {
+	Problem
+	// about are further paths that the problem follows from.
+	about []string
+	// loader is set for what the loader's own consistency check finds too.
+	loader bool
+}
+
+// checker collects the findings of one project.
+type checker struct {
+	project  *types.Project
+	findings []finding
+}
+
+func check(p *types.Project) []finding {
+	c := &checker{project: p}
+	if len(p.Services) == 0 && len(p.DisabledServices) == 0 {
+		c.found("services", "there is no service", "add one")
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		path := "services." + name
+		service := p.Services[name]
+		c.image(path, service)
+		c.references(path, service)
+		c.dependencies(path, service)
+		c.healthcheck(path, service.HealthCheck)
+		c.restart(path, service.Restart)
+		c.replicas(path, service)
+		c.targets(path, service)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
+		if s := p.Secrets[name]; !bool(s.External) && s.File == "" && s.Environment == "" {
+			c.inconsistent("secrets."+name, "has no source", "set file or environment")
+		}
+	}
+	c.cycles()
+	c.ports()
+	return c.findings
+}
+
+func (c *checker) found(path, message, hint string, about ...string) {
+	c.findings = append(c.findings, finding{Problem: Problem{Path: path, Message: message, Hint: hint}, about: about})
+}
+
+// inconsistent is found for the rules that the loader has as well.
+func (c *checker) inconsistent(path, message, hint string, about ...string) {
+	c.found(path, message, hint, about...)
+	c.findings[len(c.findings)-1].loader = true
+}
+
+func (c *checker) image(path string, s types.ServiceConfig) {
+	if s.Build == nil && s.Image == "" && s.Provider == nil {
+		c.inconsistent(path, "has neither an image nor a build", "set image or build", path+".image", path+".build")
+	}
+	if s.Build == nil {
+		return
+	}
+	if s.Build.DockerfileInline != "" && s.Build.Dockerfile != "" {
+		c.inconsistent(path+".build", "has both dockerfile and dockerfile_inline", "keep one of them")
+	}
+	for i, secret := range s.Build.Secrets {
+		c.declared(fmt.Sprintf("%s.build.secrets[%d]", path, i), "secret", secret.Source, has(c.project.Secrets, secret.Source))
+	}
+}
+
+// references reports what a service uses and nobody declares.
+func (c *checker) references(path string, s types.ServiceConfig) {
+	for _, name := range slices.Sorted(maps.Keys(s.Networks)) {
+		c.declared(path+".networks."+name, "network", name, has(c.project.Networks, name))
+	}
+	for i, v := range s.Volumes {
+		if v.Type == types.VolumeTypeVolume && v.Source != "" {
+			c.declared(fmt.Sprintf("%s.volumes[%d]", path, i), "volume", v.Source, has(c.project.Volumes, v.Source))
+		}
+	}
+	for i, v := range s.Secrets {
+		c.declared(fmt.Sprintf("%s.secrets[%d]", path, i), "secret", v.Source, has(c.project.Secrets, v.Source))
+	}
+	for i, v := range s.Configs {
+		c.declared(fmt.Sprintf("%s.configs[%d]", path, i), "config", v.Source, has(c.project.Configs, v.Source))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Models)) {
+		c.declared(path+".models."+name, "model", name, has(c.project.Models, name))
+	}
+	if s.NetworkMode != "" && len(s.Networks) > 0 {
+		c.inconsistent(path, "has both network_mode and networks", "keep one of them")
+	}
+	if name, shared := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); shared && !has(c.project.Services, name) {
+		c.inconsistent(path+".network_mode", fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+	}
+}
+
+func (c *checker) declared(path, kind, name string, known bool) {
+	if !known {
+		c.inconsistent(path, fmt.Sprintf("%s %q is not declared", kind, name),
+			fmt.Sprintf("declare it under the top-level %ss", kind), kind+"s."+name)
+	}
+}
+
+func has[T any](all map[string]T, name string) bool {
+	_, ok := all[name]
+	return ok
+}
+
+func (c *checker) dependencies(path string, s types.ServiceConfig) {
+	for _, name := range slices.Sorted(maps.Keys(s.DependsOn)) {
+		at := path + ".depends_on." + name
+		dependency := s.DependsOn[name]
+		target, enabled := c.project.Services[name]
+		switch {
+		case !enabled && has(c.project.DisabledServices, name):
+			if dependency.Required {
+				c.inconsistent(at, fmt.Sprintf("service %q is left out, because none of its profiles is active", name),
+					"activate one, or set required: false")
+			}
+		case !enabled:
+			c.inconsistent(at, fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+		case dependency.Condition == types.ServiceConditionHealthy && !isHealthChecked(target):
+			c.found(at, fmt.Sprintf("waits until %q is healthy, but that has no healthcheck", name),
+				fmt.Sprintf("give services.%s a healthcheck, or depend on it with condition service_started", name),
+				"services."+name+".healthcheck")
+		}
+	}
+}
+
+// isHealthChecked takes a healthcheck without a test for one that changes the
+// times of the image's own.
+func isHealthChecked(s types.ServiceConfig) bool {
+	h := s.HealthCheck
+	return h != nil && !h.Disable && (len(h.Test) == 0 || h.Test[0] != "NONE")
+}
+
+func (c *checker) healthcheck(path string, h *types.HealthCheckConfig) {
+	if h == nil {
+		return
+	}
+	path += ".healthcheck"
+	if len(h.Test) > 0 && !slices.Contains([]string{"CMD", "CMD-SHELL", "NONE"}, h.Test[0]) {
+		c.inconsistent(path+".test", fmt.Sprintf("begins with %q", h.Test[0]), "begin the list with CMD, CMD-SHELL or NONE")
+	}
+	if h.StartInterval != nil && *h.StartInterval > 0 && (h.StartPeriod == nil || *h.StartPeriod <= 0) {
+		c.found(path+".start_interval", "has no effect without start_period", "set start_period, or remove start_interval", path+".start_period")
+	}
+}
+
+func (c *checker) restart(path, policy string) {
+	name, _, _ := strings.Cut(policy, ":")
+	switch RestartPolicy(name) {
+	case "", RestartNo, RestartAlways, RestartOnFailure, RestartUnlessStopped:
+	default:
+		c.found(path+".restart", fmt.Sprintf("%q is not a restart policy", policy), "use no, always, on-failure or unless-stopped")
+	}
+}
+
+func (c *checker) replicas(path string, s types.ServiceConfig) {
+	deployed := s.Deploy != nil && s.Deploy.Replicas != nil
+	switch {
+	case s.Scale != nil && deployed && *s.Scale != *s.Deploy.Replicas:
+		c.inconsistent(path, "has different numbers in scale and deploy.replicas", "keep one of them")
+	case s.GetScale() < 0:
+		c.inconsistent(path, fmt.Sprintf("has %d replicas", s.GetScale()), "set 0 or more")
+	case s.GetScale() > 1 && s.ContainerName != "":
+		c.inconsistent(path+".container_name", fmt.Sprintf("%d replicas cannot have one name", s.GetScale()), "remove container_name")
+	}
+}
+
+// targets reports two mounts at one place of a container.
+func (c *checker) targets(path string, s types.ServiceConfig) {
+	mounted := map[string]string{}
+	mount := func(at, target string) {
+		if first, taken := mounted[target]; taken {
+			c.inconsistent(at, fmt.Sprintf("mounts at %s, as does %s", target, first), "mount one of them elsewhere", first)
+			return
+		}
+		mounted[target] = at
+	}
+	for i, tmpfs := range s.Tmpfs {
+		target, _, _ := strings.Cut(tmpfs, ":")
+		mount(fmt.Sprintf("%s.tmpfs[%d]", path, i), target)
+	}
+	for i, v := range s.Volumes {
+		mount(fmt.Sprintf("%s.volumes[%d]", path, i), v.Target)
+	}
+}
+
+// cycles reports circles of dependencies, each from its first name in
+// alphabetical order. Circles that share a part are not all named: mending one
+// shows the next.
+func (c *checker) cycles() {
+	const (
+		open = 1 + iota
+		done
+	)
+	state := map[string]int{}
+	var trail []string
+	var visit func(name string)
+	visit = func(name string) {
+		state[name] = open
+		trail = append(trail, name)
+		for _, next := range slices.Sorted(maps.Keys(c.project.Services[name].DependsOn)) {
+			if !has(c.project.Services, next) {
+				continue
+			}
+			switch state[next] {
+			case open:
+				c.cycle(trail[slices.Index(trail, next):])
+			case done:
+			default:
+				visit(next)
+			}
+		}
+		trail = trail[:len(trail)-1]
+		state[name] = done
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.project.Services)) {
+		if state[name] == 0 {
+			visit(name)
+		}
+	}
+}
+
+func (c *checker) cycle(names []string) {
+	first := slices.Index(names, slices.Min(names))
+	circle := slices.Concat(names[first:], names[:first], names[first:first+1])
+	c.inconsistent(fmt.Sprintf("services.%s.depends_on.%s", circle[0], circle[1]),
+		"dependency cycle: "+strings.Join(circle, " -> "), "remove one of these dependencies")
+}

@@ -1,0 +1,473 @@
+package spec
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// document writes a stack as the tree of a compose file and notes, at the same
+// walk, what cannot be written: so there is one place that knows which field
+// is which path. It writes the long forms of the syntax; what is shortest to
+// read is the printer's matter.
+type document struct {
+	stack    *Stack
+	problems []Problem
+}
+
+// build returns the stack's tree with all of its faults. With faults the tree
+// holds what is sound, so that the rest can still be loaded and checked.
+func (s *Stack) build() (*yaml.Node, []Problem) {
+	d := &document{stack: s}
+	root := newMapping()
+	if projectName.MatchString(s.Name) {
+		root.text("name", s.Name)
+	} else {
+		d.fault("name", fmt.Sprintf("%q is not a project name", s.Name),
+			"use lower-case letters, digits, '-' and '_', and begin with a letter or digit")
+	}
+	root.set("services", resources(d, "services", s.Services, func(v *Service) string { return v.Name }, d.service))
+	root.set("networks", resources(d, "networks", s.Networks, func(v *Network) string { return v.Name }, d.network))
+	root.set("volumes", resources(d, "volumes", s.Volumes, func(v *Volume) string { return v.Name }, d.volume))
+	root.set("secrets", resources(d, "secrets", s.Secrets, func(v *Secret) string { return v.Name }, d.secret))
+	if len(s.Services) == 0 {
+		d.fault("services", "there is no service", "pass one to spec.New")
+	}
+	return root.node, d.problems
+}
+
+var (
+	// projectName is the compose specification's rule, resourceName the
+	// schema's for the keys of services, networks, volumes and secrets.
+	projectName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+	resourceName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+)
+
+func (d *document) fault(path, message, hint string) {
+	d.problems = append(d.problems, Problem{Path: path, Message: message, Hint: hint})
+}
+
+// resources writes one section. A resource that is nil, or has a name that
+// cannot be a key, or one that is taken, is reported and left out.
+func resources[T any](d *document, section string, all []*T, name func(*T) string, write func(path string, of *T) mapping) *yaml.Node {
+	m := newMapping()
+	for i, resource := range all {
+		if resource == nil {
+			d.fault(fmt.Sprintf("%s[%d]", section, i), "is nil", "")
+			continue
+		}
+		key := name(resource)
+		path := section + "." + key
+		switch {
+		case !resourceName.MatchString(key):
+			d.fault(fmt.Sprintf("%s[%d]", section, i), fmt.Sprintf("%q is not a name", key),
+				"use letters, digits, '.', '-' and '_'")
+		case m.has(key):
+			d.fault(path, "is declared twice", "give each its own name")
+		default:
+			m.set(key, write(path, resource).node)
+		}
+	}
+	return m.unlessEmpty()
+}
+
+// declared tells whether a reference can be written: its target is part of the
+// stack. If not, it is reported.
+func declared[T any](d *document, path, kind string, target *T, name func(*T) string, all []*T) bool {
+	switch {
+	case target == nil:
+		d.fault(path, "refers to a nil "+kind, "")
+		return false
+	case !slices.Contains(all, target):
+		d.fault(path, fmt.Sprintf("%s %q is not declared", kind, name(target)), "pass it to spec.New too")
+		return false
+	}
+	return resourceName.MatchString(name(target))
+}
+
+func (d *document) service(path string, s *Service) mapping {
+	m := newMapping()
+	if s.Image == "" && s.Build == nil {
+		d.fault(path, "has neither an image nor a build", "set Image or Build")
+	}
+	m.set("image", d.value(path+".image", s.Image))
+	if s.Build != nil {
+		m.set("build", d.build(path+".build", s.Build).node)
+	}
+	m.set("command", d.values(path+".command", s.Command))
+	m.set("entrypoint", d.values(path+".entrypoint", s.Entrypoint))
+	m.set("environment", d.valueMap(path+".environment", s.Environment))
+	m.set("env_file", d.texts(path+".env_file", s.EnvFiles))
+	m.set("ports", list(path+".ports", s.Ports, d.port))
+	m.set("volumes", list(path+".volumes", s.Mounts, d.mount))
+	m.set("tmpfs", d.texts(path+".tmpfs", s.Tmpfs))
+	m.set("networks", d.serviceNetworks(path+".networks", s.Networks))
+	m.set("secrets", list(path+".secrets", s.Secrets, d.secretMount))
+	m.set("depends_on", d.dependsOn(path+".depends_on", s.DependsOn))
+	if s.Healthcheck != nil {
+		m.set("healthcheck", d.healthcheck(path+".healthcheck", s.Healthcheck).node)
+	}
+	m.text("restart", string(s.Restart))
+	if s.Replicas < 0 {
+		d.fault(path+".scale", fmt.Sprintf("%d replicas", s.Replicas), "set Replicas to 0 or more")
+	} else {
+		m.number("scale", s.Replicas)
+	}
+	m.set("profiles", d.texts(path+".profiles", s.Profiles))
+	m.set("user", d.value(path+".user", s.User))
+	m.set("working_dir", d.text(path+".working_dir", s.WorkingDir))
+	m.set("hostname", d.text(path+".hostname", s.Hostname))
+	m.set("container_name", d.text(path+".container_name", s.ContainerName))
+	m.flag("init", s.Init)
+	m.set("stop_signal", d.text(path+".stop_signal", s.StopSignal))
+	m.set("stop_grace_period", d.duration(path+".stop_grace_period", s.StopGracePeriod))
+	m.flag("read_only", s.ReadOnly)
+	m.set("cap_drop", d.texts(path+".cap_drop", s.CapDrop))
+	m.set("cap_add", d.texts(path+".cap_add", s.CapAdd))
+	m.set("security_opt", d.texts(path+".security_opt", s.SecurityOpt))
+	m.set("labels", d.valueMap(path+".labels", s.Labels))
+	d.extra(m, path, s.Extra)
+	return m
+}
+
+func (d *document) build(path string, b *Build) mapping {
+	m := newMapping()
+	m.set("context", d.value(path+".context", orElse(Literal(b.Context), ".")))
+	m.set("dockerfile", d.text(path+".dockerfile", b.Dockerfile))
+	m.set("args", d.valueMap(path+".args", b.Args))
+	m.set("target", d.text(path+".target", b.Target))
+	if b.GoPackage != "" {
+		extension := newMapping()
+		extension.set(BuildExtensionGo, d.text(path+"."+BuildExtension+"."+BuildExtensionGo, b.GoPackage))
+		m.set(BuildExtension, extension.node)
+	}
+	return m
+}
+
+func (d *document) port(path string, p Port) *yaml.Node {
+	m := newMapping()
+	if p.Container < 1 || p.Container > 65535 {
+		d.fault(path+".target", fmt.Sprintf("%d is not a port", p.Container), "set Container to 1 to 65535")
+		return nil
+	}
+	if host, known := p.Host.literal(); known && host != "" && !isPortRange(host) {
+		d.fault(path+".published", fmt.Sprintf("%q is not a port", host), `set Host to a port or to a range such as "8000-8010"`)
+		return nil
+	}
+	m.set("host_ip", d.value(path+".host_ip", p.HostIP))
+	m.set("published", d.value(path+".published", p.Host))
+	m.number("target", p.Container)
+	m.set("protocol", d.text(path+".protocol", p.Protocol))
+	return m.node
+}
+
+func isPortRange(s string) bool {
+	first, last, isRange := strings.Cut(s, "-")
+	low, err := strconv.ParseUint(first, 10, 16)
+	if err != nil || low == 0 {
+		return false
+	}
+	if !isRange {
+		return true
+	}
+	high, err := strconv.ParseUint(last, 10, 16)
+	return err == nil && low <= high
+}
+
+func (d *document) mount(path string, mount Mount) *yaml.Node {
+	m := newMapping()
+	switch {
+	case mount.Volume != nil && mount.HostPath != "":
+		d.fault(path, "mounts both a volume and a host path", "set Volume or HostPath, not both")
+		return nil
+	case mount.HostPath != "":
+		m.text("type", "bind")
+		m.set("source", d.text(path+".source", bindSource(mount.HostPath)))
+	case !declared(d, path, "volume", mount.Volume, func(v *Volume) string { return v.Name }, d.stack.Volumes):
+		return nil
+	default:
+		m.text("type", "volume")
+		m.text("source", mount.Volume.Name)
+	}
+	if !strings.HasPrefix(mount.Target, "/") {
+		d.fault(path, fmt.Sprintf("target %q is not an absolute path", mount.Target), "begin Target with '/'")
+		return nil
+	}
+	m.set("target", d.text(path+".target", mount.Target))
+	m.flag("read_only", mount.ReadOnly)
+	// What the short form of the syntax implies, so that both forms load alike.
+	if mount.Volume != nil {
+		m.set("volume", newMapping().node)
+	} else {
+		bind := newMapping()
+		bind.flag("create_host_path", true)
+		m.set("bind", bind.node)
+	}
+	return m.node
+}
+
+// bindSource makes a relative path begin with a dot, without which compose
+// takes it for the name of a volume.
+func bindSource(path string) string {
+	isWindows := len(path) > 1 && path[1] == ':'
+	if strings.ContainsAny(path[:1], `./~\`) || isWindows {
+		return path
+	}
+	return "./" + path
+}
+
+func (d *document) serviceNetworks(path string, networks []*Network) *yaml.Node {
+	m := newMapping()
+	for i, n := range networks {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if !declared(d, at, "network", n, func(v *Network) string { return v.Name }, d.stack.Networks) {
+			continue
+		}
+		if m.has(n.Name) {
+			d.fault(at, fmt.Sprintf("network %q is joined twice", n.Name), "")
+			continue
+		}
+		m.set(n.Name, null())
+	}
+	return m.unlessEmpty()
+}
+
+func (d *document) secretMount(path string, mount SecretMount) *yaml.Node {
+	if !declared(d, path, "secret", mount.Secret, func(v *Secret) string { return v.Name }, d.stack.Secrets) {
+		return nil
+	}
+	m := newMapping()
+	m.text("source", mount.Secret.Name)
+	m.set("target", d.text(path+".target", mount.Target))
+	return m.node
+}
+
+func (d *document) dependsOn(path string, dependencies []Dependency) *yaml.Node {
+	m := newMapping()
+	for i, dependency := range dependencies {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if !declared(d, at, "service", dependency.Service, func(v *Service) string { return v.Name }, d.stack.Services) {
+			continue
+		}
+		if m.has(dependency.Service.Name) {
+			d.fault(at, fmt.Sprintf("service %q is depended on twice", dependency.Service.Name), "keep the stricter condition")
+			continue
+		}
+		of := newMapping()
+		switch dependency.Condition {
+		case "":
+			of.text("condition", string(ConditionStarted))
+		case ConditionStarted, ConditionHealthy, ConditionCompleted:
+			of.text("condition", string(dependency.Condition))
+		default:
+			d.fault(at, fmt.Sprintf("%q is not a condition", dependency.Condition), "use one of the Condition constants")
+			continue
+		}
+		of.flag("restart", dependency.Restart)
+		if dependency.Optional {
+			of.set("required", scalar("!!bool", "false"))
+		} else {
+			of.set("required", scalar("!!bool", "true"))
+		}
+		m.set(dependency.Service.Name, of.node)
+	}
+	return m.unlessEmpty()
+}
+
+func (d *document) healthcheck(path string, h *Healthcheck) mapping {
+	m := newMapping()
+	m.set("test", d.values(path+".test", h.Test))
+	m.set("interval", d.duration(path+".interval", h.Interval))
+	m.set("timeout", d.duration(path+".timeout", h.Timeout))
+	if h.Retries < 0 {
+		d.fault(path+".retries", fmt.Sprintf("%d is not a number of retries", h.Retries), "set Retries to 0 or more")
+	} else {
+		m.number("retries", h.Retries)
+	}
+	m.set("start_period", d.duration(path+".start_period", h.StartPeriod))
+	m.set("start_interval", d.duration(path+".start_interval", h.StartInterval))
+	return m
+}
+
+// extra adds the keys that have no field. One that has is reported, because it
+// would silently win over the field or lose against it.
+func (d *document) extra(m mapping, path string, extra map[string]any) {
+	for _, key := range slices.Sorted(maps.Keys(extra)) {
+		if m.has(key) {
+			d.fault(path+"."+key, "is set by a field and in Extra", "keep one of them")
+			continue
+		}
+		var node yaml.Node
+		if err := node.Encode(extra[key]); err != nil {
+			d.fault(path+"."+key, fmt.Sprintf("cannot be written as YAML: %v", err), "")
+			continue
+		}
+		m.set(key, &node)
+	}
+}
+
+func (d *document) network(path string, n *Network) mapping {
+	m := newMapping()
+	m.set("name", d.text(path+".name", n.EngineName))
+	m.set("driver", d.text(path+".driver", n.Driver))
+	m.flag("internal", n.Internal)
+	m.flag("external", n.External)
+	m.set("labels", d.valueMap(path+".labels", n.Labels))
+	return m
+}
+
+func (d *document) volume(path string, v *Volume) mapping {
+	m := newMapping()
+	m.set("name", d.text(path+".name", v.EngineName))
+	m.set("driver", d.text(path+".driver", v.Driver))
+	m.set("driver_opts", d.valueMap(path+".driver_opts", v.DriverOpts))
+	m.flag("external", v.External)
+	m.set("labels", d.valueMap(path+".labels", v.Labels))
+	return m
+}
+
+func (d *document) secret(path string, s *Secret) mapping {
+	m := newMapping()
+	m.set("file", d.text(path+".file", s.File))
+	m.set("environment", d.text(path+".environment", s.Variable))
+	m.flag("external", s.External)
+	if len(m.node.Content) != 2 {
+		d.fault(path, "needs exactly one source", "set File, Variable or External")
+		m.node.Content = nil
+		m.flag("external", true)
+	}
+	return m
+}
+
+// value writes a Value: here, and only here, dollar signs are escaped.
+func (d *document) value(path string, v Value) *yaml.Node {
+	if v == "" {
+		return nil
+	}
+	text, fault := v.compose()
+	if fault != "" {
+		d.fault(path, fault, "")
+		return nil
+	}
+	return scalar("!!str", text)
+}
+
+func (d *document) text(path, s string) *yaml.Node { return d.value(path, Literal(s)) }
+
+func (d *document) values(path string, vs []Value) *yaml.Node {
+	// An empty list is not a missing one: it clears the image's command.
+	if vs == nil {
+		return nil
+	}
+	return sequence(path, vs, func(path string, v Value) *yaml.Node {
+		if v == "" {
+			return scalar("!!str", "")
+		}
+		return d.value(path, v)
+	})
+}
+
+func (d *document) texts(path string, all []string) *yaml.Node { return list(path, all, d.text) }
+
+func (d *document) valueMap(path string, values map[string]Value) *yaml.Node {
+	m := newMapping()
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		at := path + "." + key
+		switch node := d.value(at, values[key]); {
+		case key == "" || strings.ContainsAny(key, "=\x00"):
+			d.fault(path, fmt.Sprintf("%q cannot be a name", key), "")
+		case values[key] == "":
+			m.set(key, scalar("!!str", ""))
+		case node != nil:
+			m.set(key, node)
+		}
+	}
+	return m.unlessEmpty()
+}
+
+func (d *document) duration(path string, t time.Duration) *yaml.Node {
+	switch {
+	case t < 0:
+		d.fault(path, fmt.Sprintf("%s is negative", t), "")
+		return nil
+	case t == 0:
+		return nil
+	}
+	return scalar("!!str", t.String())
+}
+
+// mapping is a mapping node under construction; nil values are left out.
+type mapping struct{ node *yaml.Node }
+
+func newMapping() mapping {
+	return mapping{&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}}
+}
+
+func (m mapping) has(key string) bool {
+	for i := 0; i < len(m.node.Content); i += 2 {
+		if m.node.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (m mapping) set(key string, value *yaml.Node) {
+	if value != nil {
+		m.node.Content = append(m.node.Content, scalar("!!str", key), value)
+	}
+}
+
+func (m mapping) text(key, s string) {
+	if s != "" {
+		m.set(key, scalar("!!str", s))
+	}
+}
+
+func (m mapping) number(key string, n int) {
+	if n != 0 {
+		m.set(key, scalar("!!int", strconv.Itoa(n)))
+	}
+}
+
+func (m mapping) flag(key string, on bool) {
+	if on {
+		m.set(key, scalar("!!bool", "true"))
+	}
+}
+
+func (m mapping) unlessEmpty() *yaml.Node {
+	if len(m.node.Content) == 0 {
+		return nil
+	}
+	return m.node
+}
+
+func list[T any](path string, all []T, write func(string, T) *yaml.Node) *yaml.Node {
+	if node := sequence(path, all, write); len(node.Content) > 0 {
+		return node
+	}
+	return nil
+}
+
+func sequence[T any](path string, all []T, write func(string, T) *yaml.Node) *yaml.Node {
+	node := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	for i, one := range all {
+		if item := write(fmt.Sprintf("%s[%d]", path, i), one); item != nil {
+			node.Content = append(node.Content, item)
+		}
+	}
+	return node
+}
+
+func scalar(tag, value string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value}
+}
+
+func null() *yaml.Node { return scalar("!!null", "") }

@@ -1,0 +1,152 @@
+package spec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// LoadOptions say what Load reads. Either Files or Content is set.
+type LoadOptions struct {
+	// Files are paths of compose files; later ones override earlier ones.
+	Files []string
+	// Content is the text of a compose file that is in no file.
+	Content []byte
+	// WorkingDir is what relative paths in the text start from. Empty: the
+	// directory of the first file, or the current directory.
+	WorkingDir string
+	// Env holds the variables that the text may refer to. Nothing else is
+	// looked up: the process's environment does not count unless it is in here.
+	Env map[string]string
+	// Name is the project's name, whatever the text says. Empty: the text's,
+	// or if it has none, the working directory's.
+	Name string
+	// Profiles are the active ones; services of others are left out.
+	Profiles []string
+}
+
+// LoadOption changes how Stack.Project loads a stack.
+type LoadOption func(*LoadOptions)
+
+// WithEnv sets the variables that the stack may refer to.
+func WithEnv(env map[string]string) LoadOption {
+	return func(o *LoadOptions) { o.Env = env }
+}
+
+// WithWorkingDir sets the directory that relative paths start from.
+func WithWorkingDir(dir string) LoadOption {
+	return func(o *LoadOptions) { o.WorkingDir = dir }
+}
+
+// WithName replaces the stack's own name.
+func WithName(name string) LoadOption {
+	return func(o *LoadOptions) { o.Name = name }
+}
+
+// WithProfiles sets the active profiles.
+func WithProfiles(profiles ...string) LoadOption {
+	return func(o *LoadOptions) { o.Profiles = profiles }
+}
+
+// Load reads a project: the one way by which every stack, typed or written,
+// becomes a model to run. Paths in it are absolute, variables resolved, names
+// of networks and volumes complete.
+//
+// A stack with faults gives a *ValidationError that holds all of them; any
+// other error means that the text could not be read.
+func Load(ctx context.Context, opts LoadOptions) (*types.Project, error) {
+	source, err := opts.read()
+	if err != nil {
+		return nil, fmt.Errorf("load compose file: %w", err)
+	}
+	project, err := source.load(ctx)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("load compose file: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, invalid(source.diagnose(ctx, err))
+	}
+	if problems := Check(project); len(problems) > 0 {
+		return nil, invalid(problems)
+	}
+	return project, nil
+}
+
+// source is what Load has read.
+type source struct {
+	files      []types.ConfigFile
+	paths      []string // of files; empty for content
+	workingDir string
+	env        map[string]string
+	name       string
+	profiles   []string
+}
+
+func (o LoadOptions) read() (*source, error) {
+	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles}
+	switch {
+	case o.Content != nil && len(o.Files) > 0:
+		return nil, errors.New("both files and content given")
+	case o.Content != nil:
+		s.files = []types.ConfigFile{{Filename: "compose.yml", Content: o.Content}}
+	case len(o.Files) == 0:
+		return nil, errors.New("no file given")
+	}
+	for _, name := range o.Files {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		s.files = append(s.files, types.ConfigFile{Filename: path, Content: content})
+		s.paths = append(s.paths, path)
+	}
+	dir := o.WorkingDir
+	if dir == "" && len(s.paths) > 0 {
+		dir = filepath.Dir(s.paths[0])
+	}
+	var err error
+	s.workingDir, err = filepath.Abs(dir)
+	return s, err
+}
+
+// load runs compose-go's loader once. The adjustments are for diagnose, which
+// loads what is broken.
+func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*types.Project, error) {
+	details := types.ConfigDetails{
+		WorkingDir:  s.workingDir,
+		ConfigFiles: s.files,
+		// A copy, because the loader writes COMPOSE_PROJECT_NAME into it.
+		Environment: maps.Clone(s.env),
+	}
+	if details.Environment == nil {
+		details.Environment = types.Mapping{}
+	}
+	options := append([]func(*loader.Options){
+		loader.WithProfiles(s.profiles),
+		// Values of env_file are part of the environment by then.
+		loader.WithDiscardEnvFiles,
+		func(o *loader.Options) {
+			if s.name != "" {
+				o.SetProjectName(s.name, true)
+			} else {
+				o.SetProjectName(loader.NormalizeProjectName(filepath.Base(s.workingDir)), false)
+			}
+		},
+	}, adjust...)
+	project, err := loader.LoadWithContext(ctx, details, options...)
+	if err != nil {
+		return nil, err
+	}
+	project.ComposeFiles = s.paths
+	return project, nil
+}

@@ -1,0 +1,495 @@
+package compose_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/spec/render/compose"
+)
+
+func diff(t *testing.T, got, want any) {
+	t.Helper()
+	unexported := cmpopts.IgnoreUnexported(types.SecretConfig{}, types.ConfigObjConfig{})
+	if d := cmp.Diff(want, got, unexported); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+func parse(t *testing.T, text string) *yaml.Node {
+	t.Helper()
+	var n yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+		t.Fatal(err)
+	}
+	return &n
+}
+
+// load returns the model of a text, with variables that are all given.
+func load(t *testing.T, text string) *types.Project {
+	t.Helper()
+	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  "/srv",
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Content: []byte(text)}},
+		Environment: types.Mapping{"IP": "127.0.0.1", "PORT": "8080", "DIR": "/data"},
+	}, func(o *loader.Options) {
+		o.SetProjectName("test", false)
+		o.SkipConsistencyCheck = true
+		o.SkipResolveEnvironment = true
+	})
+	if err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	return p
+}
+
+// service indents the keys of a service into a document.
+func service(keys string) string {
+	return "services:\n  web:\n    " + strings.ReplaceAll(strings.TrimSpace(keys), "\n", "\n    ") + "\n"
+}
+
+// Each case is a service before and after; both load alike.
+func TestShortForms(t *testing.T) {
+	tests := []struct {
+		name, long, short string
+	}{
+		{
+			"ports",
+			`
+ports:
+  - target: 80
+  - {target: 80, published: "8080", mode: ingress, protocol: tcp}
+  - {target: 53, published: 5353, protocol: udp}
+  - {target: 80, published: "8000-8010", host_ip: 127.0.0.1}
+  - {target: 81, host_ip: 127.0.0.1}
+  - {target: 82, published: "${PORT:-80}", host_ip: "${IP:-0.0.0.0}"}
+  - {target: 83, published: "83", host_ip: "::1"}
+`,
+			`
+ports:
+  - "80"
+  - "8080:80"
+  - "5353:53/udp"
+  - "127.0.0.1:8000-8010:80"
+  - "127.0.0.1::81"
+  - "${IP:-0.0.0.0}:${PORT:-80}:82"
+  - "[::1]:83:83"
+`,
+		},
+		{
+			"ports that have no short form",
+			`
+ports:
+  - mode: host
+    target: 80
+    published: "80"
+  - target: 81
+    name: web
+`,
+			`
+ports:
+  - published: "80"
+    target: 80
+    mode: host
+  - name: web
+    target: 81
+`,
+		},
+		{
+			"mounts",
+			`
+volumes:
+  - {type: volume, source: data, target: /data, volume: {}}
+  - {type: volume, source: old, target: /old, read_only: true, volume: {}}
+  - {type: bind, source: ./x, target: /x, bind: {create_host_path: true}}
+  - {type: bind, source: /y, target: /y, read_only: false, bind: {}}
+`,
+			`
+volumes:
+  - data:/data
+  - old:/old:ro
+  - ./x:/x
+  - /y:/y
+`,
+		},
+		{
+			"mounts that have no short form",
+			`
+volumes:
+  - {target: /a, type: tmpfs, tmpfs: {size: 1m}}
+  - {type: bind, source: ./b, target: /b, bind: {create_host_path: false}}
+  - {type: bind, source: "${DIR}", target: /c, bind: {create_host_path: true}}
+  - {type: volume, source: data, target: /d, volume: {nocopy: true}}
+`,
+			`
+volumes:
+  - type: tmpfs
+    target: /a
+    tmpfs:
+      size: 1m
+  - type: bind
+    source: ./b
+    target: /b
+    bind:
+      create_host_path: false
+  - type: bind
+    source: ${DIR}
+    target: /c
+    bind:
+      create_host_path: true
+  - type: volume
+    source: data
+    target: /d
+    volume:
+      nocopy: true
+`,
+		},
+		{
+			"networks",
+			"networks: {front: null, back: null}",
+			"networks:\n  - front\n  - back",
+		},
+		{
+			"a network with settings",
+			"networks: {front: {aliases: [www]}, back: null}",
+			"networks:\n  front:\n    aliases:\n      - www\n  back:",
+		},
+		{
+			"dependencies on a start",
+			"depends_on: {b: {condition: service_started, required: true}, a: {condition: service_started, restart: false, required: true}}",
+			"depends_on:\n  - b\n  - a",
+		},
+		{
+			"other dependencies",
+			"depends_on: {b: {required: true, condition: service_healthy}, a: {condition: service_started, required: false, restart: true}}",
+			"depends_on:\n  b:\n    condition: service_healthy\n  a:\n    condition: service_started\n    required: false\n    restart: true",
+		},
+		{
+			"environment",
+			"environment: [B=1, A=, C, 'D=$$x=y']",
+			"environment:\n  B: \"1\"\n  A: \"\"\n  C:\n  D: $$x=y",
+		},
+		{
+			"environment with a name twice",
+			"environment: [A=1, A=2]",
+			"environment:\n  - A=1\n  - A=2",
+		},
+		{
+			"env_file",
+			"env_file: [{path: a.env, required: true}, {path: b.env, required: false}]",
+			"env_file:\n  - a.env\n  - path: b.env\n    required: false",
+		},
+		{
+			"secrets and configs",
+			"secrets: [{source: a}, {source: b, target: /run/secrets/b}, {source: c, target: /c}]\nconfigs: [{source: d}]",
+			"secrets:\n  - a\n  - b\n  - source: c\n    target: /c\nconfigs:\n  - d",
+		},
+		{
+			"build",
+			"build: {dockerfile: Dockerfile, context: ./web}",
+			"build: ./web",
+		},
+		{
+			"build with more",
+			"build: {x-note: z, args: {B: '1'}, dockerfile: web/Dockerfile, context: .}",
+			"build:\n  context: .\n  dockerfile: web/Dockerfile\n  args:\n    B: \"1\"\n  x-note: z",
+		},
+		{
+			"commands",
+			"command:\n  - echo\n  - \"yes\"\n  - it's \"so\"\nentrypoint: []\nhealthcheck:\n  retries: 3\n  start_interval: 500ms\n  start_period: 1m0s\n  interval: 1h0m0s\n  test: [CMD, ping]",
+			"command: [\"echo\", \"yes\", \"it's \\\"so\\\"\"]\nentrypoint: []\nhealthcheck:\n  test: [\"CMD\", \"ping\"]\n  interval: 1h\n  retries: 3\n  start_period: 1m\n  start_interval: 500ms",
+		},
+		{
+			"a script",
+			"command: [\"sh\", \"-c\", \"set -e\\necho $$HOME\\n\"]",
+			"command:\n  - sh\n  - -c\n  - |\n    set -e\n    echo $$HOME",
+		},
+		{
+			"text that looks like something else",
+			"labels: {a: 'yes', b: 'null', c: '1:30', d: '1.5', e: 'a: b', f: \"\\t\\nx\", g: '', h: '~', i: 2024-01-01}",
+			"labels:\n  a: \"yes\"\n  b: \"null\"\n  c: \"1:30\"\n  d: \"1.5\"\n  e: 'a: b'\n  f: \"\\t\\nx\"\n  g: \"\"\n  h: \"~\"\n  i: 2024-01-01",
+		},
+		{
+			"anchors",
+			"environment: &e {A: '1'}\nlabels: *e",
+			"environment:\n  A: \"1\"\nlabels:\n  A: \"1\"",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := compose.Format(parse(t, service("image: x\n"+strings.TrimSpace(tt.long))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			diff(t, string(got), service("image: x\n"+strings.TrimSpace(tt.short)))
+			diff(t, load(t, string(got)), load(t, service("image: x\n"+strings.TrimSpace(tt.long))))
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	const scrambled = `
+x-note: {b: 1, a: 2}
+volumes: {data: {}, other: {driver: local, name: mine}}
+secrets: {}
+services:
+  web:
+    zebra_key_unknown: 1
+    labels: {b: "1", a: "2"}
+    restart: always
+    read_only: true
+    cap_drop: [ALL]
+    depends_on: {api: {condition: service_healthy}}
+    ports: ["80:80"]
+    image: web
+  api: {healthcheck: {test: [CMD, ok]}, depends_on: [db, queue], command: run, build: ., image: api}
+  db: {image: db}
+  loop2: {image: l, depends_on: [loop1]}
+  loop1: {image: l, depends_on: [loop2, db]}
+  queue: {image: queue, depends_on: [missing]}
+networks: {n: {driver: bridge}}
+name: shop
+`
+	const want = `name: shop
+
+services:
+  db:
+    image: db
+
+  queue:
+    image: queue
+    depends_on:
+      - missing
+
+  api:
+    image: api
+    build: .
+    command: run
+    depends_on:
+      - db
+      - queue
+    healthcheck:
+      test: ["CMD", "ok"]
+
+  web:
+    image: web
+    ports:
+      - "80:80"
+    depends_on:
+      api:
+        condition: service_healthy
+    restart: always
+    read_only: true
+    cap_drop:
+      - ALL
+    labels:
+      b: "1"
+      a: "2"
+    zebra_key_unknown: 1
+
+  loop2:
+    image: l
+    depends_on:
+      - loop1
+
+  loop1:
+    image: l
+    depends_on:
+      - loop2
+      - db
+
+networks:
+  n:
+    driver: bridge
+
+volumes:
+  data:
+  other:
+    name: mine
+    driver: local
+
+x-note:
+  b: 1
+  a: 2
+`
+	tree := parse(t, scrambled)
+	before, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := compose.Format(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), want)
+
+	again, err := compose.Format(parse(t, string(got)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(again), want)
+
+	after, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(after), string(before))
+}
+
+func TestFormatJSON(t *testing.T) {
+	got, err := compose.FormatJSON(parse(t, `
+services:
+  web:
+    read_only: true
+    scale: 2
+    cpus: 0.5
+    environment: {B: "1", A: null, HTML: "<a&b>"}
+    image: x
+volumes: {data: {}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), `{
+  "services": {
+    "web": {
+      "image": "x",
+      "environment": {
+        "B": "1",
+        "A": null,
+        "HTML": "<a&b>"
+      },
+      "scale": 2,
+      "read_only": true,
+      "cpus": 0.5
+    }
+  },
+  "volumes": {
+    "data": null
+  }
+}
+`)
+}
+
+func TestFormatRefusesWhatIsNoDocument(t *testing.T) {
+	for _, text := range []string{"[]", "text", ""} {
+		if got, err := compose.Format(parse(t, text)); err == nil {
+			t.Errorf("%q: got %q, want an error", text, got)
+		}
+	}
+}
+
+func TestProject(t *testing.T) {
+	const text = `
+name: test
+services:
+  web:
+    image: x
+    command: ["echo", "$$HOME"]
+    environment: {PRICE: "5$$", PORT: "${PORT}"}
+    volumes: [data:/data]
+    depends_on: [db]
+  db:
+    image: db
+    networks: {default: null, back: {aliases: [store]}}
+    volumes: [shared:/shared]
+    secrets: [token]
+networks:
+  back:
+    name: test_back
+volumes:
+  data:
+  shared: {external: true}
+  named: {name: mine}
+secrets:
+  token: {environment: PORT}
+`
+	const want = `name: test
+
+services:
+  db:
+    image: db
+    volumes:
+      - shared:/shared
+    networks:
+      back:
+        aliases:
+          - store
+      default:
+    secrets:
+      - token
+
+  web:
+    image: x
+    command: ["echo", "$$HOME"]
+    environment:
+      PORT: "8080"
+      PRICE: 5$$
+    volumes:
+      - data:/data
+    depends_on:
+      - db
+
+networks:
+  back:
+
+volumes:
+  data:
+  named:
+    name: mine
+  shared:
+    external: true
+
+secrets:
+  token:
+    environment: PORT
+`
+	project := load(t, text)
+	got, err := compose.Project(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), want)
+	diff(t, load(t, string(got)), project)
+
+	asJSON, err := compose.ProjectJSON(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, load(t, string(asJSON)), project)
+}
+
+// A default network that says more than the implied one is kept.
+func TestProjectKeepsADefaultNetworkOfItsOwn(t *testing.T) {
+	project := load(t, "services:\n  web:\n    image: x\nnetworks:\n  default:\n    internal: true\n")
+	got, err := compose.Project(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), `name: test
+
+services:
+  web:
+    image: x
+    networks:
+      - default
+
+networks:
+  default:
+    internal: true
+`)
+}
+
+func TestProjectRefusesWhatIsNoText(t *testing.T) {
+	project := load(t, "services:\n  web:\n    image: x\n    environment: {A: x}\n")
+	notText := "\xff"
+	project.Services["web"].Environment["A"] = &notText
+	if got, err := compose.Project(project); err == nil {
+		t.Errorf("got %q, want an error", got)
+	}
+}
