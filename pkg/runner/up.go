@@ -73,12 +73,16 @@ type UpOptions struct {
 	NoWait bool
 	// WaitTimeout bounds the wait for each container; zero is DefaultWaitTimeout.
 	WaitTimeout time.Duration
+	// SkipDefinitions leaves out whether containers were made from today's
+	// definition: for the plan of a stack that was loaded without all of its
+	// variables.
+	SkipDefinitions bool
 }
 
 func (o UpOptions) reconcile() plan.Options {
 	return plan.Options{
 		Services: o.Services, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
-		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait,
+		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions,
 	}
 }
 

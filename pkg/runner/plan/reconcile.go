@@ -39,6 +39,9 @@ type Options struct {
 	RemoveOrphans bool
 	// NoWait leaves out the waits that no other service needs.
 	NoWait bool
+	// SkipDefinitions leaves out whether a container was made from today's
+	// definition, for a stack that was loaded without all of its variables.
+	SkipDefinitions bool
 }
 
 // ErrUnknownService is wrapped by the error for a service that is not there.
@@ -392,9 +395,9 @@ func (r *reconciler) diverged(s *state.ServiceSpec, want state.ContainerSpec, c 
 		return "is " + c.State
 	case r.opts.ForceRecreate && r.isTarget(s.Name):
 		return "asked for with --force-recreate"
-	case c.Hash != "" && c.Hash != s.Hash:
+	case !r.opts.SkipDefinitions && c.Hash != "" && c.Hash != s.Hash:
 		return "its definition changed"
-	case c.Hash == "" && c.ComposeHash != s.ComposeHash:
+	case !r.opts.SkipDefinitions && c.Hash == "" && c.ComposeHash != s.ComposeHash:
 		return "made by Docker Compose from another definition"
 	case known && c.ImageID != "" && c.ImageID != image.ID:
 		return "image " + s.Image + " changed"

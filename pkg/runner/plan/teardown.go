@@ -50,22 +50,7 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 		}
 		gone = append(gone, c)
 	}
-	g := graph{}
-	for _, c := range gone {
-		deps := g[c.Service]
-		for _, dep := range c.DependsOn {
-			deps = append(deps, dep.Service)
-		}
-		g[c.Service] = deps
-	}
-	order, err := g.order()
-	if err != nil {
-		// Labels of a stack that was changed half-way can contradict each other:
-		// an order is a kindness to the services, not a condition.
-		order = o.Services()
-		g = graph{}
-	}
-	slices.Reverse(order)
+	order, g := stopOrder(gone)
 
 	stopped := map[string][]int{} // service -> nodes after which it has stopped
 	var removed []int
