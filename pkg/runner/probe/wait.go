@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,10 @@ func (w *Waiter) Wait(ctx context.Context, id string, condition state.Condition)
 	s := &wait{Waiter: w, id: id, condition: condition}
 	result, err := s.run(ctx, events)
 	if err != nil && parent.Err() == nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
+		// The last look may be long ago, where the engine does the probing.
+		if again, err := s.lookAgain(parent); err == nil {
+			s.last, s.lastProbe = again, cmp.Or(s.lastProbe, again.LastProbe)
+		}
 		err = s.notReady(fmt.Sprintf("%s after %s", s.standing(), w.Timeout), func(e *NotReadyError) { e.TimedOut = true })
 	} else if err != nil && parent.Err() != nil {
 		err = context.Cause(parent)
@@ -91,6 +96,10 @@ func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, err
 				s.exits++
 			case e.Action == "health_status" && e.Health == "healthy" && s.condition == state.Healthy:
 				return Result{Health: "healthy"}, nil
+			case e.Action == "start" && s.last.State != "running":
+			case e.Action == "destroy", e.Action == "pause":
+			default:
+				continue // says nothing that would change the answer
 			}
 		case <-poll:
 		}
@@ -113,7 +122,7 @@ func (s *wait) look(ctx context.Context) (Result, bool, error) {
 		s.first = now
 	}
 	s.last = now
-	if now.LastProbe != nil && s.probes == 0 {
+	if s.probes == 0 {
 		s.lastProbe = now.LastProbe
 	}
 	switch now.State {
@@ -136,6 +145,15 @@ func (s *wait) look(ctx context.Context) (Result, bool, error) {
 		return Result{}, false, s.looping(now)
 	}
 	return Result{}, false, nil
+}
+
+// lastLookTimeout bounds the look at a container whose time is up.
+const lastLookTimeout = 5 * time.Second
+
+func (s *wait) lookAgain(ctx context.Context) (engine.Inspection, error) {
+	ctx, cancel := context.WithTimeout(ctx, lastLookTimeout)
+	defer cancel()
+	return s.Engine.Inspect(ctx, s.id)
 }
 
 // looping gives an error for a container that its restart policy brings back

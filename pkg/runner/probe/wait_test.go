@@ -204,6 +204,28 @@ func TestWaitDeadline(t *testing.T) {
 	}
 }
 
+// Where the engine probes, its last probe is looked up when the time is up.
+func TestWaitDeadlineOfAnEngineThatProbes(t *testing.T) {
+	f := setUp(t, service{healthcheck: true, startInterval: time.Millisecond, startPeriod: time.Second}, enginetest.Behaviour{})
+	f.waiter.Timeout = 50 * time.Millisecond
+	f.waiter.KnowsStartInterval = true
+	f.start(t)
+	looks := 0
+	f.engine.FailWith(func(c enginetest.Call) error {
+		if c.Method == "Inspect" {
+			if looks++; looks == 2 { // the one after the deadline
+				return f.engine.SetProbe("shop-db-1", engine.ProbeResult{ExitCode: 2, Output: "no route"})
+			}
+		}
+		return nil
+	})
+	_, err := f.waiter.Wait(t.Context(), f.id, state.Healthy)
+	const want = "container shop-db-1 is not healthy: still starting after 50ms; last probe (exit code 2): no route"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
 // A cancelled wait gives the cause, not "context canceled".
 func TestWaitCancelled(t *testing.T) {
 	f := setUp(t, service{healthcheck: true, startInterval: time.Millisecond}, enginetest.Behaviour{FailingProbes: -1})

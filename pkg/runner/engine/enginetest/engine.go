@@ -234,6 +234,18 @@ func (e *Engine) Kill(name string, exitCode int) error {
 	return nil
 }
 
+// SetProbe says what the engine's last probe of a container was.
+func (e *Engine) SetProbe(name string, result engine.ProbeResult) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.find(name)
+	if err != nil {
+		return err
+	}
+	c.probe = &result
+	return nil
+}
+
 // begin records a call and asks whether it fails. The lock is held on return,
 // unless there is an error.
 func (e *Engine) begin(ctx context.Context, method, name string) error {

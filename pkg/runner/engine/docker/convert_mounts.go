@@ -1,0 +1,156 @@
+package docker
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// convertMounts gives what is mounted. Plain binds and named volumes go as
+// Binds, as with Compose: only Binds make a missing folder on the host. All the
+// rest goes as Mounts. A later entry for the same target replaces an earlier one.
+func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mounts []mount.Mount, err error) {
+	kept := map[string]state.Mount{}
+	for _, m := range c.Keep {
+		if m.Type == types.VolumeTypeVolume && m.Name != "" {
+			kept[m.Target] = m
+		}
+	}
+	volumes := c.Spec.Config.Volumes
+	for i, v := range volumes {
+		if slices.ContainsFunc(volumes[i+1:], func(later types.ServiceVolumeConfig) bool { return later.Target == v.Target }) {
+			continue
+		}
+		if v.Type == types.VolumeTypeVolume && v.Source == "" {
+			v.Source = kept[v.Target].Name
+		} else if name, declared := c.Spec.VolumeNames[v.Source]; declared && v.Type == types.VolumeTypeVolume {
+			v.Source = name
+		}
+		delete(kept, v.Target)
+		if bind, ok := bindString(v); ok {
+			binds = append(binds, bind)
+			continue
+		}
+		m, err := convertMount(v, s)
+		if err != nil {
+			return nil, nil, fmt.Errorf("volume at %s: %w", v.Target, err)
+		}
+		mounts = append(mounts, m)
+	}
+	// What is left of the kept ones are the volumes that the image declares.
+	for _, m := range c.Keep {
+		if _, left := kept[m.Target]; left {
+			mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: m.Name, Target: m.Target})
+		}
+	}
+	for _, f := range c.Spec.Files {
+		taken := slices.ContainsFunc(volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == f.Target })
+		if f.Source == "" || taken {
+			continue
+		}
+		if f.UID != "" || f.GID != "" || f.Mode != nil {
+			return nil, nil, fmt.Errorf("file at %s: uid, gid and mode cannot be given to a file that is mounted: leave them out, or use content or environment in place of file", f.Target)
+		}
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: f.Source, Target: f.Target, ReadOnly: true})
+	}
+	return binds, mounts, nil
+}
+
+// bindString writes a mount in the short form; false for one that it cannot say.
+func bindString(v types.ServiceVolumeConfig) (string, bool) {
+	options := []string{"rw"}
+	if v.ReadOnly {
+		options[0] = "ro"
+	}
+	switch v.Type {
+	case types.VolumeTypeBind:
+		if b := v.Bind; b != nil {
+			if !bool(b.CreateHostPath) || b.Recursive != "" {
+				return "", false
+			}
+			if b.SELinux != "" {
+				options = append(options, b.SELinux)
+			}
+			if b.Propagation != "" {
+				options = append(options, b.Propagation)
+			}
+		}
+	case types.VolumeTypeVolume:
+		if v.Source == "" {
+			return "", false
+		}
+		if o := v.Volume; o != nil && (o.NoCopy || o.Subpath != "" || len(o.Labels) > 0) {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	return v.Source + ":" + v.Target + ":" + strings.Join(options, ","), true
+}
+
+func convertMount(v types.ServiceVolumeConfig, s surroundings) (mount.Mount, error) {
+	m := mount.Mount{
+		Type:        mount.Type(v.Type),
+		Source:      v.Source,
+		Target:      v.Target,
+		ReadOnly:    v.ReadOnly,
+		Consistency: mount.Consistency(v.Consistency),
+	}
+	switch v.Type {
+	case types.VolumeTypeBind:
+		if v.Bind != nil {
+			return m, convertBind(v.Bind, s, &m)
+		}
+	case types.VolumeTypeVolume:
+		if o := v.Volume; o != nil {
+			if o.Subpath != "" && !s.atLeast(api145) {
+				return m, tooOld("volume.subpath", "Docker 26")
+			}
+			m.VolumeOptions = &mount.VolumeOptions{NoCopy: o.NoCopy, Subpath: o.Subpath, Labels: o.Labels}
+		}
+	case types.VolumeTypeTmpfs:
+		if o := v.Tmpfs; o != nil {
+			m.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(o.Size), Mode: os.FileMode(o.Mode)}
+		}
+	case types.VolumeTypeImage:
+		if !s.atLeast(api148) {
+			return m, tooOld("an image as a volume", "Docker 28")
+		}
+		if v.Image != nil {
+			m.ImageOptions = &mount.ImageOptions{Subpath: v.Image.SubPath}
+		}
+	case types.VolumeTypeNamedPipe:
+	default:
+		return m, fmt.Errorf("type %q is not supported by stackctl yet", v.Type)
+	}
+	return m, nil
+}
+
+func convertBind(b *types.ServiceVolumeBind, s surroundings, m *mount.Mount) error {
+	if b.SELinux != "" {
+		return fmt.Errorf("bind.selinux does not go with bind.recursive or create_host_path: false")
+	}
+	m.BindOptions = &mount.BindOptions{
+		Propagation:      mount.Propagation(b.Propagation),
+		CreateMountpoint: bool(b.CreateHostPath),
+	}
+	switch b.Recursive {
+	case "disabled":
+		m.BindOptions.NonRecursive = true
+	case "writable":
+		m.BindOptions.ReadOnlyNonRecursive = true
+	case "readonly":
+		if !s.atLeast(api144) {
+			return tooOld("bind.recursive: readonly", "Docker 25")
+		}
+		m.BindOptions.ReadOnlyForceRecursive = true
+	}
+	return nil
+}

@@ -1,0 +1,541 @@
+package docker
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/docker/api/types/blkiodev"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/go-connections/nat"
+	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// desired loads a compose file as the rest of stackctl does.
+func desired(t *testing.T, text string) state.Desired {
+	t.Helper()
+	project, err := loader.LoadWithContext(context.Background(), types.ConfigDetails{
+		WorkingDir:  "/work",
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yml", Content: []byte(text)}},
+		Environment: types.Mapping{},
+	}, func(o *loader.Options) { o.SetProjectName("shop", true) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := state.Flatten(project)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// only gives the first container of a compose file's one service. Its labels are
+// taken away: they are tested with package state.
+func only(t *testing.T, text string) state.ContainerSpec {
+	t.Helper()
+	spec := desired(t, text).Services[0].Containers[0]
+	spec.Labels = nil
+	return spec
+}
+
+// blank is what becomes of a service that says nothing but its image.
+func blank() creation {
+	no := false
+	return creation{
+		name: "shop-web-1",
+		config: &container.Config{
+			AttachStdout: true, AttachStderr: true, Image: "app", Labels: map[string]string{},
+		},
+		host: &container.HostConfig{
+			NetworkMode: "none",
+			ExtraHosts:  []string{},
+			Resources:   container.Resources{OomKillDisable: &no},
+		},
+	}
+}
+
+func TestConvert(t *testing.T) {
+	yes := true
+	for _, test := range []struct {
+		name string
+		// service is the text below "web:"; rest is what stands beside services.
+		service, rest string
+		request       engine.CreateContainer
+		api           string
+		want          func(*creation)
+	}{
+		{
+			name:    "nothing but an image",
+			service: `network_mode: none`,
+			want:    func(*creation) {},
+		},
+		{
+			name: "process",
+			service: `
+    network_mode: none
+    command: ["serve", "--all"]
+    entrypoint: /entry.sh -x
+    environment: {B: "2", A: "one two", GONE: null}
+    user: "1000:5"
+    working_dir: /srv
+    hostname: web
+    domainname: example.test
+    stop_signal: SIGINT
+    stop_grace_period: 1500ms
+    init: true
+    tty: true
+    stdin_open: true
+    platform: linux/arm/v7`,
+			want: func(c *creation) {
+				grace := 2
+				c.config.Cmd = []string{"serve", "--all"}
+				c.config.Entrypoint = []string{"/entry.sh", "-x"}
+				c.config.Env = []string{"A=one two", "B=2", "GONE"}
+				c.config.User = "1000:5"
+				c.config.WorkingDir = "/srv"
+				c.config.Hostname = "web"
+				c.config.Domainname = "example.test"
+				c.config.StopSignal = "SIGINT"
+				c.config.StopTimeout = &grace
+				c.config.Tty, c.config.OpenStdin = true, true
+				c.host.Init = &yes
+				c.platform = &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+			},
+		},
+		{
+			name: "emptied command and entrypoint",
+			service: `
+    network_mode: none
+    command: []
+    entrypoint: []`,
+			want: func(c *creation) {
+				c.config.Cmd, c.config.Entrypoint = []string{}, []string{}
+			},
+		},
+		{
+			name: "ports",
+			service: `
+    network_mode: none
+    ports: ["80", "8000-8010:81", "127.0.0.1:53:53/udp", "127.0.0.2:53:53/udp"]
+    expose: ["9000-9001", "70/udp"]`,
+			want: func(c *creation) {
+				c.config.ExposedPorts = nat.PortSet{
+					"80/tcp": {}, "81/tcp": {}, "53/udp": {}, "9000/tcp": {}, "9001/tcp": {}, "70/udp": {},
+				}
+				c.host.PortBindings = nat.PortMap{
+					"80/tcp": {{}},
+					"81/tcp": {{HostPort: "8000-8010"}},
+					"53/udp": {{HostIP: "127.0.0.1", HostPort: "53"}, {HostIP: "127.0.0.2", HostPort: "53"}},
+				}
+			},
+		},
+		{
+			name: "mounts",
+			service: `
+    network_mode: none
+    volumes:
+      - data:/data
+      - data:/ro:ro
+      - data:/nocopy:nocopy
+      - /anonymous
+      - /host:/bind
+      - /host:/shared:ro,z,rshared
+      - {type: bind, source: /must, target: /exist, bind: {create_host_path: false}}
+      - {type: bind, source: /flat, target: /flat, read_only: true, bind: {recursive: disabled}}
+      - {type: tmpfs, target: /tmp1, tmpfs: {size: 1m, mode: 01777}}
+      - {type: volume, source: data, target: /sub, volume: {subpath: a/b}}
+    tmpfs: ["/run", "/var/tmp:size=1m,mode=700"]`,
+			rest: "volumes: {data: {}}",
+			want: func(c *creation) {
+				c.host.Binds = []string{
+					"shop_data:/data:rw", "shop_data:/ro:ro", "/host:/bind:rw", "/host:/shared:ro,z,rshared",
+				}
+				c.host.Mounts = []mount.Mount{
+					{Type: "volume", Source: "shop_data", Target: "/nocopy", VolumeOptions: &mount.VolumeOptions{NoCopy: true}},
+					{Type: "volume", Target: "/anonymous", VolumeOptions: &mount.VolumeOptions{}},
+					{Type: "bind", Source: "/must", Target: "/exist", BindOptions: &mount.BindOptions{}},
+					{Type: "bind", Source: "/flat", Target: "/flat", ReadOnly: true, BindOptions: &mount.BindOptions{CreateMountpoint: true, NonRecursive: true}},
+					{Type: "tmpfs", Target: "/tmp1", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 1 << 20, Mode: 0o1777}},
+					{Type: "volume", Source: "shop_data", Target: "/sub", VolumeOptions: &mount.VolumeOptions{Subpath: "a/b"}},
+				}
+				c.host.Tmpfs = map[string]string{"/run": "", "/var/tmp": "size=1m,mode=700"}
+			},
+		},
+		{
+			name: "kept volumes and files",
+			service: `
+    network_mode: none
+    configs: [{source: fixed, target: /etc/fixed}]
+    secrets: [typed]
+    volumes:
+      - /data
+      - named:/named`,
+			rest: "volumes: {named: {}}\nconfigs: {fixed: {file: /host/fixed}}\nsecrets: {typed: {environment: TYPED}}",
+			request: engine.CreateContainer{Keep: []state.Mount{
+				{Type: "volume", Name: "old-data", Target: "/data"},
+				{Type: "volume", Name: "old-image", Target: "/image"},
+				{Type: "volume", Name: "old-named", Target: "/named"},
+				{Type: "tmpfs", Target: "/run"},
+			}},
+			want: func(c *creation) {
+				c.host.Binds = []string{"old-data:/data:rw", "shop_named:/named:rw"}
+				c.host.Mounts = []mount.Mount{
+					{Type: "volume", Source: "old-image", Target: "/image"},
+					{Type: "bind", Source: "/host/fixed", Target: "/etc/fixed", ReadOnly: true},
+				}
+			},
+		},
+		{
+			name: "networks at once",
+			service: `
+    mac_address: "02:42:00:00:00:01"
+    networks:
+      back: {priority: 10, aliases: [db], ipv4_address: 10.1.0.5, ipv6_address: "fd00::5", link_local_ips: ["169.254.1.1"]}
+      front: {driver_opts: {speed: high}, gw_priority: 3, interface_name: eth7}`,
+			rest: "networks: {back: {}, front: {name: edge}}",
+			want: func(c *creation) {
+				c.host.NetworkMode = "shop_back"
+				c.network = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+					"shop_back": {
+						Aliases:    []string{"web", "shop-web-1", "db"},
+						MacAddress: "02:42:00:00:00:01",
+						IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: "10.1.0.5", IPv6Address: "fd00::5", LinkLocalIPs: []string{"169.254.1.1"}},
+					},
+					"edge": {
+						Aliases:    []string{"web", "shop-web-1"},
+						DriverOpts: map[string]string{"speed": "high", interfaceOption: "eth7"},
+						GwPriority: 3,
+					},
+				}}
+			},
+		},
+		{
+			name: "networks one after the other",
+			service: `
+    networks:
+      back: {priority: 10, mac_address: "02:42:00:00:00:01"}
+      front: {aliases: [site]}`,
+			rest: "networks: {back: {}, front: {}}",
+			api:  "1.41",
+			want: func(c *creation) {
+				c.config.MacAddress = "02:42:00:00:00:01" //nolint:staticcheck // what these engines take
+				c.host.NetworkMode = "shop_back"
+				c.network = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+					"shop_back": {Aliases: []string{"web", "shop-web-1"}},
+				}}
+				c.connect = []connection{{"shop_front", &network.EndpointSettings{Aliases: []string{"web", "shop-web-1", "site"}}}}
+			},
+		},
+		{
+			name: "healthcheck",
+			service: `
+    network_mode: none
+    healthcheck: {test: check, interval: 5s, timeout: 4s, retries: 3, start_period: 20s, start_interval: 100ms}`,
+			want: func(c *creation) {
+				c.config.Healthcheck = &container.HealthConfig{
+					Test: []string{"CMD-SHELL", "check"}, Interval: 5 * time.Second, Timeout: 4 * time.Second,
+					Retries: 3, StartPeriod: 20 * time.Second, StartInterval: 100 * time.Millisecond,
+				}
+			},
+		},
+		{
+			name: "healthcheck of an engine that does not know start_interval",
+			service: `
+    network_mode: none
+    healthcheck: {test: [CMD, check], start_period: 20s, start_interval: 100ms}`,
+			api: "1.43",
+			want: func(c *creation) {
+				c.config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "check"}, StartPeriod: 20 * time.Second}
+			},
+		},
+		{
+			name: "healthcheck off",
+			service: `
+    network_mode: none
+    healthcheck: {disable: true}`,
+			want: func(c *creation) { c.config.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}} },
+		},
+		{
+			name: "restart",
+			service: `
+    network_mode: none
+    restart: on-failure:4`,
+			want: func(c *creation) {
+				c.host.RestartPolicy = container.RestartPolicy{Name: "on-failure", MaximumRetryCount: 4}
+			},
+		},
+		{
+			name: "deploy",
+			service: `
+    network_mode: none
+    restart: always
+    deploy:
+      restart_policy: {condition: any, max_attempts: 2, delay: 5s}
+      placement: {constraints: [node.role == manager]}
+      resources:
+        limits: {cpus: "0.1", memory: 64m, pids: 50}
+        reservations: {memory: 32m, devices: [{capabilities: [gpu], count: 1, driver: nvidia}]}`,
+			want: func(c *creation) {
+				pids := int64(50)
+				c.host.RestartPolicy = container.RestartPolicy{Name: "always", MaximumRetryCount: 2}
+				c.host.Memory, c.host.MemoryReservation = 64<<20, 32<<20
+				c.host.NanoCPUs = 100_000_000
+				c.host.PidsLimit = &pids
+				c.host.DeviceRequests = []container.DeviceRequest{{Driver: "nvidia", Count: 1, Capabilities: [][]string{{"gpu"}}}}
+			},
+		},
+		{
+			name: "security",
+			service: `
+    network_mode: host
+    read_only: true
+    privileged: true
+    cap_add: [NET_ADMIN]
+    cap_drop: [ALL]
+    security_opt: [no-new-privileges:true, systempaths=unconfined, seccomp=profile.json]
+    userns_mode: host
+    group_add: ["5"]
+    sysctls: {net.core.somaxconn: 1024}
+    ulimits: {nproc: 100, nofile: {soft: 10, hard: 20}}`,
+			want: func(c *creation) {
+				c.host.NetworkMode = "host"
+				c.host.ReadonlyRootfs, c.host.Privileged = true, true
+				c.host.CapAdd, c.host.CapDrop = []string{"NET_ADMIN"}, []string{"ALL"}
+				c.host.SecurityOpt = []string{"no-new-privileges:true", "seccomp=<profile.json>"}
+				c.host.MaskedPaths, c.host.ReadonlyPaths = []string{}, []string{}
+				c.host.UsernsMode = "host"
+				c.host.GroupAdd = []string{"5"}
+				c.host.Sysctls = map[string]string{"net.core.somaxconn": "1024"}
+				c.host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: 10, Hard: 20}, {Name: "nproc", Soft: 100, Hard: 100}}
+			},
+		},
+		{
+			name: "namespaces, names and the rest of the host",
+			service: `
+    network_mode: bridge
+    ipc: shareable
+    pid: host
+    uts: host
+    cgroup: private
+    cgroup_parent: /mine
+    runtime: runc
+    isolation: default
+    shm_size: 1m
+    oom_score_adj: 5
+    oom_kill_disable: true
+    storage_opt: {size: 1G}
+    annotations: {a: b}
+    dns: 10.0.0.1
+    dns_search: [example.test]
+    dns_opt: [ndots:1]
+    extra_hosts: {b: 10.0.0.2, a: 10.0.0.1}
+    logging: {driver: local, options: {max-size: 1m}}
+    volumes_from: ["container:other:ro"]
+    devices: ["/dev/fuse:/dev/fuse:rwm", "vendor.com/gpu=0"]
+    device_cgroup_rules: ["c 1:3 mr"]`,
+			want: func(c *creation) {
+				c.host.NetworkMode = "bridge"
+				c.host.IpcMode, c.host.PidMode, c.host.UTSMode, c.host.CgroupnsMode = "shareable", "host", "host", "private"
+				c.host.CgroupParent, c.host.Runtime, c.host.Isolation = "/mine", "runc", "default"
+				c.host.ShmSize, c.host.OomScoreAdj, c.host.OomKillDisable = 1<<20, 5, &yes
+				c.host.StorageOpt = map[string]string{"size": "1G"}
+				c.host.Annotations = map[string]string{"a": "b"}
+				c.host.DNS, c.host.DNSSearch, c.host.DNSOptions = []string{"10.0.0.1"}, []string{"example.test"}, []string{"ndots:1"}
+				c.host.ExtraHosts = []string{"a:10.0.0.1", "b:10.0.0.2"}
+				c.host.LogConfig = container.LogConfig{Type: "local", Config: map[string]string{"max-size": "1m"}}
+				c.host.VolumesFrom = []string{"other:ro"}
+				c.host.Devices = []container.DeviceMapping{{PathOnHost: "/dev/fuse", PathInContainer: "/dev/fuse", CgroupPermissions: "rwm"}}
+				c.host.DeviceRequests = []container.DeviceRequest{{Driver: "cdi", DeviceIDs: []string{"vendor.com/gpu=0"}}}
+				c.host.DeviceCgroupRules = []string{"c 1:3 mr"}
+			},
+		},
+		{
+			name: "resources",
+			service: `
+    network_mode: none
+    cpus: 1.5
+    cpu_shares: 5
+    cpu_period: 6
+    cpu_quota: 7
+    cpu_rt_period: 8
+    cpu_rt_runtime: 9
+    cpu_count: 2
+    cpu_percent: 50
+    cpuset: 0-1
+    mem_limit: 64m
+    mem_reservation: 32m
+    memswap_limit: 128m
+    mem_swappiness: 10
+    pids_limit: 100
+    gpus: [{count: 1, driver: nvidia}]
+    blkio_config:
+      weight: 300
+      weight_device: [{path: /dev/sda, weight: 400}]
+      device_read_bps: [{path: /dev/sda, rate: 1k}]`,
+			want: func(c *creation) {
+				swappiness, pids := int64(10), int64(100)
+				r := &c.host.Resources
+				r.NanoCPUs, r.CPUShares, r.CPUPeriod, r.CPUQuota = 1_500_000_000, 5, 6, 7
+				r.CPURealtimePeriod, r.CPURealtimeRuntime, r.CPUCount, r.CPUPercent = 8, 9, 2, 5000
+				r.CpusetCpus = "0-1"
+				r.Memory, r.MemoryReservation, r.MemorySwap = 64<<20, 32<<20, 128<<20
+				r.MemorySwappiness, r.PidsLimit = &swappiness, &pids
+				r.DeviceRequests = []container.DeviceRequest{{Driver: "nvidia", Count: 1, Capabilities: [][]string{{"gpu"}}}}
+				r.BlkioWeight = 300
+				r.BlkioWeightDevice = []*blkiodev.WeightDevice{{Path: "/dev/sda", Weight: 400}}
+				r.BlkioDeviceReadBps = []*blkiodev.ThrottleDevice{{Path: "/dev/sda", Rate: 1024}}
+			},
+		},
+		{
+			name:    "another name and more labels",
+			service: `network_mode: none`,
+			request: engine.CreateContainer{Name: "shop-web-1-next", Labels: map[string]string{state.LabelReplace: "id"}},
+			want: func(c *creation) {
+				c.name = "shop-web-1-next"
+				c.config.Labels = map[string]string{state.LabelReplace: "id"}
+			},
+		},
+		{
+			name: "what is elsewhere",
+			service: `
+    network_mode: none
+    x-mine: {a: b}
+    profiles: []
+    pull_policy: always
+    build: .
+    scale: 1
+    develop: {watch: []}
+    attach: false`,
+			want: func(*creation) {},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.request.Spec = only(t, "services:\n  web:\n    image: app\n    "+strings.TrimSpace(test.service)+"\n"+test.rest)
+			api := test.api
+			if api == "" {
+				api = "1.51"
+			}
+			got, err := convert(test.request, surroundings{
+				api:     api,
+				seccomp: func(path string) (string, error) { return "<" + path + ">", nil },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := blank()
+			test.want(&want)
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(creation{}, connection{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestConvertRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name, service, rest, api, want string
+	}{
+		{
+			name: "fields without a translation", service: "credential_spec: {file: x}\n    use_api_socket: true",
+			want: "service web: fields credential_spec, use_api_socket are not supported by stackctl yet",
+		},
+		{
+			name: "hooks", service: "post_start: [{command: [a]}]",
+			want: "service web: field post_start is not supported by stackctl yet",
+		},
+		{
+			name: "another service's network", service: `network_mode: "service:db"`, rest: "  db: {image: db}",
+			want: "field network_mode: service:db is not supported",
+		},
+		{
+			name: "another service's volumes", service: `volumes_from: [db]`, rest: "  db: {image: db}",
+			want: "field volumes_from: db is not supported",
+		},
+		{name: "start_interval alone", service: "healthcheck: {test: x, start_interval: 1s}", want: "healthcheck.start_period"},
+		{name: "subpath", service: "volumes: [{type: volume, source: v, target: /v, volume: {subpath: a}}]", rest: "volumes: {v: {}}", api: "1.44", want: "volume at /v: volume.subpath needs Docker 26 or later"},
+		{name: "image mount", service: "volumes: [{type: image, source: i, target: /v}]", api: "1.47", want: "needs Docker 28"},
+		{name: "annotations", service: "annotations: {a: b}", api: "1.42", want: "annotations needs Docker 24"},
+		{name: "gw_priority", service: "networks: {n: {gw_priority: 1}}", rest: "networks: {n: {}}", api: "1.47", want: "network shop_n: gw_priority needs Docker 28"},
+		{name: "interface_name", service: "networks: {n: {interface_name: e}}", rest: "networks: {n: {}}", api: "1.48", want: "network shop_n: interface_name needs Docker 28.1"},
+		{
+			name: "second MAC address", service: `networks: {a: {}, b: {mac_address: "02:42:00:00:00:01"}}`, rest: "networks: {a: {}, b: {}}", api: "1.41",
+			want: "network shop_b: mac_address on a second network needs Docker 25",
+		},
+		{
+			name: "two MAC addresses", service: "mac_address: \"02:42:00:00:00:02\"\n    networks: {a: {mac_address: \"02:42:00:00:00:01\"}}", rest: "networks: {a: {}}",
+			want: "network shop_a: mac_address is 02:42:00:00:00:01 here and 02:42:00:00:00:02 on the service",
+		},
+		{name: "mode of a mounted file", service: "configs: [{source: c, mode: 0400}]", rest: "configs: {c: {file: /c}}", want: "file at /c: uid, gid and mode"},
+		{
+			name: "recursive readonly", service: "volumes: [{type: bind, source: /a, target: /b, bind: {recursive: readonly}}]", api: "1.43",
+			want: "volume at /b: bind.recursive: readonly needs Docker 25",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := desired(t, "services:\n  web:\n    image: app\n    "+test.service+"\n"+test.rest)
+			web, _ := d.Service("web")
+			api := test.api
+			if api == "" {
+				api = "1.51"
+			}
+			_, err := convert(engine.CreateContainer{Spec: web.Containers[0]}, surroundings{api: api})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestConvertNetworkAndVolume(t *testing.T) {
+	d := desired(t, `
+services: {web: {image: app, networks: [back], volumes: ["data:/data"]}}
+networks:
+  back:
+    driver: bridge
+    driver_opts: {mtu: "1400"}
+    internal: true
+    attachable: true
+    enable_ipv6: true
+    enable_ipv4: false
+    labels: {mine: "yes"}
+    ipam:
+      driver: default
+      options: {a: b}
+      config: [{subnet: 10.1.0.0/16, ip_range: 10.1.1.0/24, gateway: 10.1.0.1, aux_addresses: {x: 10.1.0.9}}]
+volumes:
+  data: {driver: local, driver_opts: {type: tmpfs}, labels: {mine: "yes"}}
+`)
+	yes, no := true, false
+	if diff := cmp.Diff(network.CreateOptions{
+		Driver: "bridge", Options: map[string]string{"mtu": "1400"}, Internal: true, Attachable: true,
+		EnableIPv4: &no, EnableIPv6: &yes, Labels: d.Networks[0].Labels,
+		IPAM: &network.IPAM{Driver: "default", Options: map[string]string{"a": "b"}, Config: []network.IPAMConfig{
+			{Subnet: "10.1.0.0/16", IPRange: "10.1.1.0/24", Gateway: "10.1.0.1", AuxAddress: map[string]string{"x": "10.1.0.9"}},
+		}},
+	}, convertNetwork(d.Networks[0])); diff != "" {
+		t.Errorf("network (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(volume.CreateOptions{
+		Name: "shop_data", Driver: "local", DriverOpts: map[string]string{"type": "tmpfs"}, Labels: d.Volumes[0].Labels,
+	}, convertVolume(d.Volumes[0])); diff != "" {
+		t.Errorf("volume (-want +got):\n%s", diff)
+	}
+}
+
+func TestProxyOfTheConfigFileGivesWay(t *testing.T) {
+	proxy, own := "http://proxy", "http://own"
+	got := environment(map[string]*string{"HTTP_PROXY": &proxy, "FTP_PROXY": &proxy}, types.MappingWithEquals{"HTTP_PROXY": &own})
+	if diff := cmp.Diff([]string{"FTP_PROXY=http://proxy", "HTTP_PROXY=http://own"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

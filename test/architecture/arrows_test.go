@@ -1,0 +1,154 @@
+// Package architecture holds the tests of the project's structure.
+package architecture
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/stackctl/stackctl"
+
+// arrows says what each package may import of ours, without tests. A name that
+// ends in "/..." covers what is below it. What is not listed may import nothing.
+var arrows = map[string][]string{
+	"":                              {},
+	"cmd/stackctl":                  {"cmd/stackctl/internal/cli"},
+	"cmd/stackctl/internal/cli":     {"", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/runner", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state"},
+	"cmd/stackctl/internal/display": {"pkg/runner/event", "pkg/runner/plan"},
+	"pkg/spec":                      {"pkg/spec/render/compose"},
+	"pkg/spec/render/compose":       {},
+	"pkg/runner":                    {"pkg/runner/..."},
+	"pkg/runner/internal/observer":  {"pkg/runner/engine", "pkg/runner/state"},
+	"pkg/runner/internal/executor":  {"pkg/runner/engine", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/probe", "pkg/runner/state"},
+	"pkg/runner/internal/preflight": {"pkg/runner/plan", "pkg/runner/state"},
+	"pkg/runner/internal/image":     {"pkg/runner/engine", "pkg/runner/state"},
+	"pkg/runner/probe":              {"pkg/runner/engine", "pkg/runner/state"},
+	"pkg/runner/plan":               {"pkg/runner/state"},
+	"pkg/runner/engine":             {"pkg/runner/state"},
+	"pkg/runner/engine/docker":      {"pkg/runner/engine", "pkg/runner/state"},
+	"pkg/runner/engine/enginetest":  {"pkg/runner/engine", "pkg/runner/state"},
+	"pkg/runner/state":              {},
+	"pkg/runner/event":              {},
+	"webapp":                        {},
+	"examples/...":                  {"pkg/..."},
+	"test/...":                      {"pkg/..."},
+}
+
+// walls says which packages alone may import a foreign one.
+var walls = map[string][]string{
+	"github.com/docker/docker/":     {"pkg/runner/engine/docker"},
+	"github.com/docker/cli/":        {"pkg/runner/engine/docker"},
+	"github.com/spf13/cobra":        {"cmd/..."},
+	"github.com/sirupsen/logrus":    {"cmd/..."},
+	"github.com/compose-spec/":      {"cmd/...", "pkg/spec/...", "pkg/runner/...", "examples/...", "test/..."},
+	"gopkg.in/yaml.v3":              {"cmd/...", "pkg/spec/...", "pkg/runner/..."},
+	"github.com/jackc/":             {"webapp", "test/..."},
+	"github.com/redis/":             {"webapp", "test/..."},
+	"github.com/prometheus/procfs":  {"pkg/runner/internal/preflight"},
+	"github.com/prometheus/client_": {"webapp"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", module+"/...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < 10 {
+		t.Fatalf("go list gave only %d packages", len(packages))
+	}
+	return packages
+}
+
+func local(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+}
+
+func covers(pattern, name string) bool {
+	if prefix, tree := strings.CutSuffix(pattern, "/..."); tree {
+		return name == prefix || strings.HasPrefix(name, prefix+"/")
+	}
+	return pattern == name
+}
+
+func anyCovers(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return covers(p, name) })
+}
+
+// allowed gives what a package may import; false for one that nothing is said of.
+func allowed(name string) ([]string, bool) {
+	for pattern, to := range arrows {
+		if covers(pattern, name) {
+			return to, true
+		}
+	}
+	return nil, false
+}
+
+// Every import of ours follows an arrow.
+func TestArrows(t *testing.T) {
+	for _, p := range list(t) {
+		from := local(p.ImportPath)
+		to, known := allowed(from)
+		if !known {
+			t.Errorf("package %q has no entry in arrows", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported != module && !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			if !anyCovers(to, local(imported)) {
+				t.Errorf("%s imports %s, against the arrows", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// Foreign packages with a wall around them are imported behind it only.
+func TestWalls(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range list(t) {
+		for _, imported := range p.Imports {
+			for prefix, behind := range walls {
+				if !strings.HasPrefix(imported, prefix) {
+					continue
+				}
+				seen[prefix] = true
+				if !anyCovers(behind, local(p.ImportPath)) {
+					t.Errorf("%s imports %s, which is for %s only", p.ImportPath, imported, fmt.Sprint(behind))
+				}
+			}
+		}
+	}
+	for prefix := range walls {
+		if !seen[prefix] {
+			t.Errorf("nothing imports %s: its wall can go", prefix)
+		}
+	}
+}
