@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -97,12 +96,7 @@ func fail(outcomes []Outcome) error {
 	for _, out := range outcomes {
 		switch out.Status {
 		case Failed:
-			f := Failure{Node: out.Node, Err: out.Err}
-			var op interface{ Verb() string } = out.Node.Op
-			var notReady *NotReadyError
-			if !errors.As(out.Err, &notReady) {
-				f.Err = fmt.Errorf("%s %s: %w", op.Verb(), out.Node.Op.Ref(), out.Err)
-			}
+			f := Failure{Node: out.Node, Err: out.Err} // which says what failed on what
 			f.Service = serviceOf(out.Node.Op)
 			e.Failures = append(e.Failures, f)
 		case Skipped:

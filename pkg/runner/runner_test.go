@@ -212,18 +212,23 @@ func TestUpFailure(t *testing.T) {
 	}
 }
 
-// An error of the engine says what was done to what.
+// An error of the engine reaches the caller as it is, with its node.
 func TestUpEngineError(t *testing.T) {
 	e := newEngine()
+	full := errors.New("create volume shop_data: disk full")
 	e.FailWith(func(c enginetest.Call) error {
 		if c.Method == "CreateVolume" {
-			return errors.New("disk full")
+			return full
 		}
 		return nil
 	})
 	_, err := runner.New(e).Up(t.Context(), project(t, shop), runner.UpOptions{})
-	if err == nil || err.Error() != "create volume shop_data: disk full" {
-		t.Errorf("got %v", err)
+	var failed *runner.FailedError
+	if !errors.As(err, &failed) || len(failed.Failures) != 1 || !errors.Is(err, full) || err.Error() != full.Error() {
+		t.Fatalf("got %v", err)
+	}
+	if got := failed.Failures[0].Node.Op.Ref().String(); got != "volume shop_data" {
+		t.Errorf("node of %s", got)
 	}
 }
 
