@@ -101,6 +101,7 @@ func fail(outcomes []Outcome) error {
 			e.Failures = append(e.Failures, f)
 		case Skipped:
 			e.Skipped++
+		case Done:
 		}
 	}
 	if len(e.Failures) == 0 {

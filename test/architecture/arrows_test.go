@@ -51,7 +51,7 @@ var walls = map[string][]string{
 	"gopkg.in/yaml.v3":              {"cmd/...", "pkg/spec/...", "pkg/runner/..."},
 	"github.com/jackc/":             {"webapp", "test/..."},
 	"github.com/redis/":             {"webapp", "test/..."},
-	"github.com/prometheus/procfs":  {"pkg/runner/internal/preflight"},
+	"github.com/shirou/gopsutil/":   {"pkg/runner/internal/preflight"},
 	"github.com/prometheus/client_": {"webapp"},
 }
 

@@ -151,7 +151,7 @@ func TestReconcile(t *testing.T) {
 `,
 		},
 		{
-			name: "a changed definition replaces that container only",
+			name:    "a changed definition replaces that container only",
 			desired: desired(t, shop, "image: redis", "image: redis\n    command: [redis-server, --appendonly, 'yes']"),
 			change: func(t *testing.T, o *state.Observed) {
 				container(t, o, "shop-cache-1").Hash = base.Services[0].Hash

@@ -263,7 +263,7 @@ func Once(ctx context.Context, e Engine, container string, check *engine.Healthc
 		}
 		return engine.ProbeResult{}, err
 	}
-	return engine.ProbeResult{ExitCode: result.ExitCode, Output: result.Output}, nil
+	return engine.ProbeResult(result), nil
 }
 
 func interval(check *engine.Healthcheck) time.Duration {

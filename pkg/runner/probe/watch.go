@@ -32,7 +32,7 @@ func NewWatch(ctx context.Context, e engine.Streamer, project string) (*Watch, e
 	w := &Watch{waiters: map[*waiter]struct{}{}, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		ended := error(errStreamEnded)
+		ended := errStreamEnded
 		for event := range stream {
 			if event.Err != nil {
 				ended = event.Err

@@ -234,7 +234,10 @@ func (d *Desired) attachments(config types.ServiceConfig, container string) []At
 			continue // the loader refuses a network that is not declared
 		}
 		a := Attachment{Network: d.Networks[i].Name, Config: config.Networks[key]}
-		a.Aliases = []string{config.Name, container}
+		a.Aliases = []string{container}
+		if a.Config.ServiceNameAliasEnabled() {
+			a.Aliases = []string{config.Name, container}
+		}
 		if a.Config != nil {
 			a.Aliases = append(a.Aliases, a.Config.Aliases...)
 		}

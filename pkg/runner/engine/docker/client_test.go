@@ -314,9 +314,9 @@ func TestUnreachable(t *testing.T) {
 
 func TestPlainReasons(t *testing.T) {
 	for want, err := range map[string]error{
-		"permission denied":          &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)},
-		`no host is called "far.x"`:  &net.OpError{Op: "dial", Err: &net.DNSError{Name: "far.x", IsNotFound: true}},
-		"no answer in time":          &net.OpError{Op: "dial", Err: context.DeadlineExceeded},
+		"permission denied":           &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)},
+		`no host is called "far.x"`:   &net.OpError{Op: "dial", Err: &net.DNSError{Name: "far.x", IsNotFound: true}},
+		"no answer in time":           &net.OpError{Op: "dial", Err: context.DeadlineExceeded},
 		"what the engine itself says": errors.New(daemonPrefix + "what the engine itself says"),
 	} {
 		if got := plainly(err); got.Error() != want || !errors.Is(got, err) {

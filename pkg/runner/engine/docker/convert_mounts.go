@@ -13,9 +13,9 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
-// convertMounts gives what is mounted. Plain binds and named volumes go as
-// Binds, as with Compose: only Binds make a missing folder on the host. All the
-// rest goes as Mounts. A later entry for the same target replaces an earlier one.
+// convertMounts gives what is mounted. Plain binds go as Binds, as with Compose:
+// only Binds make a missing folder on the host, on every engine. All the rest
+// goes as Mounts. A later entry for the same target replaces an earlier one.
 func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mounts []mount.Mount, err error) {
 	kept := map[string]state.Mount{}
 	for _, m := range c.Keep {
@@ -63,34 +63,27 @@ func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mo
 	return binds, mounts, nil
 }
 
-// bindString writes a mount in the short form; false for one that it cannot say.
+// bindString writes a mount of a folder in the short form; false for one that it
+// cannot say. Volumes go the long way: only then does the engine label their
+// files for SELinux (mode "z") though the mount says "rw" or "ro".
 func bindString(v types.ServiceVolumeConfig) (string, bool) {
+	if v.Type != types.VolumeTypeBind {
+		return "", false
+	}
 	options := []string{"rw"}
 	if v.ReadOnly {
 		options[0] = "ro"
 	}
-	switch v.Type {
-	case types.VolumeTypeBind:
-		if b := v.Bind; b != nil {
-			if !bool(b.CreateHostPath) || b.Recursive != "" {
-				return "", false
-			}
-			if b.SELinux != "" {
-				options = append(options, b.SELinux)
-			}
-			if b.Propagation != "" {
-				options = append(options, b.Propagation)
-			}
-		}
-	case types.VolumeTypeVolume:
-		if v.Source == "" {
+	if b := v.Bind; b != nil {
+		if !bool(b.CreateHostPath) || b.Recursive != "" {
 			return "", false
 		}
-		if o := v.Volume; o != nil && (o.NoCopy || o.Subpath != "" || len(o.Labels) > 0) {
-			return "", false
+		if b.SELinux != "" {
+			options = append(options, b.SELinux)
 		}
-	default:
-		return "", false
+		if b.Propagation != "" {
+			options = append(options, b.Propagation)
+		}
 	}
 	return v.Source + ":" + v.Target + ":" + strings.Join(options, ","), true
 }

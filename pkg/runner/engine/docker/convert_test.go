@@ -157,10 +157,10 @@ func TestConvert(t *testing.T) {
     tmpfs: ["/run", "/var/tmp:size=1m,mode=700"]`,
 			rest: "volumes: {data: {}}",
 			want: func(c *creation) {
-				c.host.Binds = []string{
-					"shop_data:/data:rw", "shop_data:/ro:ro", "/host:/bind:rw", "/host:/shared:ro,z,rshared",
-				}
+				c.host.Binds = []string{"/host:/bind:rw", "/host:/shared:ro,z,rshared"}
 				c.host.Mounts = []mount.Mount{
+					{Type: "volume", Source: "shop_data", Target: "/data", VolumeOptions: &mount.VolumeOptions{}},
+					{Type: "volume", Source: "shop_data", Target: "/ro", ReadOnly: true, VolumeOptions: &mount.VolumeOptions{}},
 					{Type: "volume", Source: "shop_data", Target: "/nocopy", VolumeOptions: &mount.VolumeOptions{NoCopy: true}},
 					{Type: "volume", Target: "/anonymous", VolumeOptions: &mount.VolumeOptions{}},
 					{Type: "bind", Source: "/must", Target: "/exist", BindOptions: &mount.BindOptions{}},
@@ -188,8 +188,9 @@ func TestConvert(t *testing.T) {
 				{Type: "tmpfs", Target: "/run"},
 			}},
 			want: func(c *creation) {
-				c.host.Binds = []string{"old-data:/data:rw", "shop_named:/named:rw"}
 				c.host.Mounts = []mount.Mount{
+					{Type: "volume", Source: "old-data", Target: "/data", VolumeOptions: &mount.VolumeOptions{}},
+					{Type: "volume", Source: "shop_named", Target: "/named", VolumeOptions: &mount.VolumeOptions{}},
 					{Type: "volume", Source: "old-image", Target: "/image"},
 					{Type: "bind", Source: "/host/fixed", Target: "/etc/fixed", ReadOnly: true},
 				}

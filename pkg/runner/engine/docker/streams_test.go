@@ -272,12 +272,11 @@ func TestExecEndsWithItsContextThoughTheEngineIsSilent(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("enough")
-	done := make(chan struct{})
-	t.Cleanup(func() { close(done) })
 	e := fake(t, speaking("1.44", func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/start") {
+			_, _ = io.Copy(io.Discard, r.Body)
 			cancel(cause)
-			<-done // and no answer
+			<-r.Context().Done() // and no answer
 			return
 		}
 		w.WriteHeader(http.StatusCreated)

@@ -760,7 +760,7 @@ func (e *Engine) Build(ctx context.Context, b engine.BuildRequest, each func(eng
 	each(engine.Progress{Text: "FROM scratch"})
 	image := state.Image{ID: "sha256:built-" + name, Labels: b.Labels}
 	for _, tag := range b.Tags {
-		e.images[tag] = image
+		e.images[strings.TrimSuffix(tag, ":latest")] = image // which a name without a tag means
 	}
 	return image.ID, nil
 }

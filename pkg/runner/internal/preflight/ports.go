@@ -5,7 +5,6 @@ package preflight
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -148,17 +147,9 @@ func processHolding(ctx context.Context, w want) string {
 		// only root may have, an address that is not this machine's.
 		return ""
 	}
-	var names []string
-	for _, p := range processesOn(w) {
-		names = append(names, fmt.Sprintf("process %s (pid %d)", p.name, p.pid))
-	}
+	names := processesOn(ctx, w)
 	if len(names) == 0 {
 		return "another process"
 	}
 	return strings.Join(names, ", ")
-}
-
-type process struct {
-	name string
-	pid  int
 }
