@@ -140,7 +140,11 @@ func prune(v any) any {
 		if len(v) == 0 {
 			return nil
 		}
-		return v
+		out := make([]any, len(v)) // an entry may be nothing, and still count
+		for i := range v {
+			out[i] = prune(v[i])
+		}
+		return out
 	default:
 		return v
 	}
