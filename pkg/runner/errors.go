@@ -73,7 +73,8 @@ type PortsError struct{ Conflicts []PortConflict }
 // PortConflict is one port that is taken.
 type PortConflict struct {
 	Service string
-	// Address is the address and port on the host: "127.0.0.1:5432".
+	// Address is the address and port on the host: "127.0.0.1:5432", or "5003"
+	// for all addresses.
 	Address string
 	// Protocol is tcp or udp.
 	Protocol string

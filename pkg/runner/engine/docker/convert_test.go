@@ -540,3 +540,25 @@ func TestProxyOfTheConfigFileGivesWay(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestFilesArchiveRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		readOnly bool
+		file     state.File
+		want     string
+	}{
+		"read-only root": {true, state.File{Target: "/etc/x", Content: "x"}, "file at /etc/x: nothing can be written to a container with a read-only root"},
+		"user by name":   {false, state.File{Target: "/etc/x", Content: "x", UID: "www-data"}, `uid: "www-data" is not a number`},
+	} {
+		spec := state.ContainerSpec{Files: []state.File{test.file}}
+		spec.Config.ReadOnly = test.readOnly
+		if _, err := filesArchive(spec); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: error is %v, want %q", name, err, test.want)
+		}
+	}
+	mounted := state.ContainerSpec{Files: []state.File{{Target: "/etc/x", Source: "/host/x"}}}
+	mounted.Config.ReadOnly = true
+	if archive, err := filesArchive(mounted); err != nil || archive != nil {
+		t.Errorf("a mounted file: %d bytes, error %v", len(archive), err)
+	}
+}

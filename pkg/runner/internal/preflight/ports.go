@@ -17,7 +17,8 @@ import (
 
 // Conflict is a host port that is taken.
 type Conflict struct {
-	Service  string
+	Service string
+	// Address is "127.0.0.1:5432", or "5003" for all addresses.
 	Address  string
 	Protocol string
 	Holder   string
@@ -36,7 +37,11 @@ type want struct {
 	protocol           string
 }
 
-func (w want) address() string { return net.JoinHostPort(w.ip, strconv.Itoa(w.port)) }
+// listen is the address to listen on.
+func (w want) listen() string { return net.JoinHostPort(w.ip, strconv.Itoa(w.port)) }
+
+// String is the address as compose files write it: "127.0.0.1:5432", "5003".
+func (w want) String() string { return strings.TrimPrefix(w.listen(), ":") }
 
 // Ports gives the fixed host ports of the containers which the plan starts that
 // somebody else has: another container, or, when the engine shares this
@@ -57,7 +62,7 @@ func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan, observed sta
 			holder = processHolding(ctx, w)
 		}
 		if holder != "" {
-			out = append(out, Conflict{w.service, w.address(), w.protocol, holder})
+			out = append(out, Conflict{w.service, w.String(), w.protocol, holder})
 		}
 	}
 	return out, nil
@@ -133,12 +138,12 @@ func processHolding(ctx context.Context, w want) string {
 	switch w.protocol {
 	case "tcp":
 		var l net.Listener
-		if l, err = listen.Listen(ctx, "tcp", w.address()); err == nil {
+		if l, err = listen.Listen(ctx, "tcp", w.listen()); err == nil {
 			err = l.Close()
 		}
 	case "udp":
 		var c net.PacketConn
-		if c, err = listen.ListenPacket(ctx, "udp", w.address()); err == nil {
+		if c, err = listen.ListenPacket(ctx, "udp", w.listen()); err == nil {
 			err = c.Close()
 		}
 	}
