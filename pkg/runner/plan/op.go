@@ -67,9 +67,6 @@ type WaitReady struct {
 	// ID is the container's; empty for one that this plan makes.
 	ID        string
 	Condition state.Condition
-	// Needed says that other services wait for it, so that its failure is the
-	// reason why they do not start.
-	Needed bool
 }
 
 // StopContainer stops a container.

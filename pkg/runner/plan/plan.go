@@ -46,17 +46,6 @@ func (p *Plan) Changes() int {
 	return n
 }
 
-// Destructive gives the nodes that delete data.
-func (p *Plan) Destructive() []Node {
-	var out []Node
-	for _, n := range p.Nodes {
-		if n.Destructive {
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
 // String gives one line for each node:
 //
 //	[3] start container web-1 <- #1 #2: created in this run

@@ -330,24 +330,24 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 // is not ready.
 func (r *reconciler) planWait(s *state.ServiceSpec, want state.ContainerSpec, id string, after int) {
 	needed := r.needed[s.Name]
-	add := func(condition state.Condition, isNeeded bool, cause string) {
+	add := func(condition state.Condition, cause string) {
 		key := s.Name + "/" + string(condition)
-		r.waits[key] = append(r.waits[key], r.plan.add(WaitReady{want, id, condition, isNeeded}, cause, after))
+		r.waits[key] = append(r.waits[key], r.plan.add(WaitReady{want, id, condition}, cause, after))
 	}
 	if needed[types.ServiceConditionCompletedSuccessfully] {
-		add(state.Completed, true, "others start when it has completed")
+		add(state.Completed, "others start when it has completed")
 		if !needed[types.ServiceConditionHealthy] {
 			return
 		}
 	}
 	switch {
 	case needed[types.ServiceConditionHealthy]:
-		add(state.Healthy, true, "others start when it is healthy")
+		add(state.Healthy, "others start when it is healthy")
 	case r.opts.NoWait:
 	case hasHealthcheck(s):
-		add(state.Healthy, false, "up ends when it is healthy")
+		add(state.Healthy, "up ends when it is healthy")
 	default:
-		add(state.Running, false, "up ends when it runs")
+		add(state.Running, "up ends when it runs")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,7 @@ func TestBuild(t *testing.T) {
 	noLeaks(t)
 	s := newStand(t)
 	value := "told"
-	for _, test := range []struct {
+	for i, test := range []struct {
 		name    string
 		files   map[string]string
 		request engine.BuildRequest
@@ -98,7 +99,7 @@ CMD cat /who && find /src -type f | sort`,
 		t.Run(test.name, func(t *testing.T) {
 			b := test.request
 			b.Context = folder(t, test.files)
-			b.Tags = []string{s.tag("build")}
+			b.Tags = []string{s.tag(fmt.Sprintf("build-%d", i))}
 			b.Labels = map[string]string{"made.by": "a test"}
 			var seen []string
 			id, err := s.Build(s.ctx(), b, func(p engine.Progress) { seen = append(seen, p.Text) })

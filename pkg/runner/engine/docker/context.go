@@ -55,7 +55,7 @@ func openContext(b engine.BuildRequest) (*buildContext, error) {
 		}
 		var err error
 		if text, err = os.ReadFile(location); err != nil {
-			return nil, fmt.Errorf("Dockerfile: %w", err)
+			return nil, fmt.Errorf("read the Dockerfile: %w", err)
 		}
 		if inside, err := filepath.Rel(b.Context, location); err == nil && filepath.IsLocal(inside) {
 			source.dockerfile = filepath.ToSlash(inside)

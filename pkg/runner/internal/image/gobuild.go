@@ -83,7 +83,7 @@ func compile(ctx context.Context, tool, dir, pkg string, p target, each func(eng
 		}
 		var missing *os.PathError
 		if errors.As(err, &missing) {
-			return nil, fmt.Errorf("Go package %s: %w", pkg, err)
+			return nil, fmt.Errorf("package %s: %w", pkg, err)
 		}
 		return nil, &CompileError{Package: pkg, Output: output.String(), Err: err}
 	}
