@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+)
+
+// What compose-go logs becomes a warning, and nothing else of it is seen.
+func TestRedirectLogs(t *testing.T) {
+	before := logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
+	t.Cleanup(func() {
+		logrus.StandardLogger().ReplaceHooks(before)
+		logrus.SetOutput(os.Stderr)
+	})
+	var got []string
+	redirectLogs(func(text string) { got = append(got, text) })
+	logrus.Debug("a detail")
+	logrus.Info("a note")
+	logrus.Warn("The \"A\" variable is not set.\n")
+	logrus.WithField("file", "x").Error("an oddity")
+	if diff := cmp.Diff([]string{`The "A" variable is not set.`, "an oddity"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestColor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		terminal bool
+		flag     bool
+		environ  string
+		want     bool
+	}{
+		{name: "a terminal", terminal: true, want: true},
+		{name: "no terminal"},
+		{name: "--no-color", terminal: true, flag: true},
+		{name: "NO_COLOR", terminal: true, environ: "NO_COLOR=1"},
+		{name: "an empty NO_COLOR says nothing", terminal: true, environ: "NO_COLOR=", want: true},
+		{name: "a dumb terminal", terminal: true, environ: "TERM=dumb"},
+	} {
+		g := &globalOptions{app: &App{Environ: []string{c.environ}}, noColor: c.flag}
+		if got := g.color(c.terminal); got != c.want {
+			t.Errorf("%s: got %v", c.name, got)
+		}
+	}
+}
+
+// Every command explains itself, with examples that it would take.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	t.Parallel()
+	root := newRootCommand(&globalOptions{app: &App{}})
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" {
+			continue
+		}
+		if cmd.Short == "" || !strings.Contains(cmd.Example, "stackctl "+cmd.Name()) {
+			t.Errorf("%s: short %q, example %q", cmd.Name(), cmd.Short, cmd.Example)
+		}
+		for line := range strings.Lines(cmd.Example) {
+			_, words, found := strings.Cut(strings.TrimSpace(line), "stackctl "+cmd.Name()+" ")
+			if !found {
+				continue
+			}
+			words, _, _ = strings.Cut(words, "|")
+			words, _, _ = strings.Cut(words, ">")
+			words = strings.TrimSuffix(strings.TrimSpace(words), ")")
+			if err := cmd.ParseFlags(strings.Fields(words)); err != nil {
+				t.Errorf("%s: %q: %v", cmd.Name(), strings.TrimSpace(line), err)
+			}
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/event"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+)
+
+type downOptions struct {
+	*globalOptions
+	volumes       bool
+	timeout       *time.Duration
+	removeOrphans bool
+	images        plan.RemoveImages
+	dryRun        bool
+}
+
+func newDownCommand(g *globalOptions) *cobra.Command {
+	opts := &downOptions{globalOptions: g}
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Stop the stack and remove its containers and networks",
+		Long: `Stop the stack and remove its containers and networks.
+
+Volumes stay, and with them the data, unless --volumes is given. Only what has
+the project's label is removed.`,
+		Example: `  # Stop; the next up finds the data again
+  stackctl down
+
+  # The data too
+  stackctl down -v
+
+  # And the image that was built
+  stackctl down -v --rmi local`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDown(cmd.Context(), g.app, opts) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.volumes, "volumes", "v", false, "remove the project's volumes and the data in them, too")
+	flags.VarP(newSpan(&opts.timeout), "timeout", "t", "`seconds` between stop signal and kill; default: each container's own")
+	flags.BoolVar(&opts.removeOrphans, "remove-orphans", false, "remove containers of services that the stack does not have, too")
+	flags.Var(newChoice(&opts.images, runner.RemoveLocalImages, runner.RemoveAllImages), "rmi", "remove images: local (what was built here) or all")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	return cmd
+}
+
+func runDown(ctx context.Context, app *App, o *downOptions) error {
+	s, err := o.source()
+	if err != nil {
+		return err
+	}
+	e, closeEngine, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer closeEngine()
+	options := runner.DownOptions{
+		Services: s.services(), RemoveOrphans: o.removeOrphans,
+		Volumes: o.volumes, Grace: o.timeout, Images: o.images,
+	}
+	if o.dryRun {
+		if _, err := e.Info(ctx); err != nil {
+			return err
+		}
+		todo, err := runner.New(e).PlanDown(ctx, s.name, options)
+		if err != nil {
+			return err
+		}
+		for _, warning := range todo.Warnings {
+			o.warn(warning)
+		}
+		return display.Plan(app.Out, todo, o.outColor())
+	}
+	var report *runner.Report
+	err = o.watched(s.name, func(sink event.Sink) error {
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Down(ctx, s.name, options)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if report.Plan.Empty() {
+		o.progressNote("nothing to remove in project %s", s.name)
+	}
+	return nil
+}

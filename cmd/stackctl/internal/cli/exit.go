@@ -1,0 +1,277 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/spec"
+)
+
+// Exit codes. A process that a signal n has ended has 128+n.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInvalid     = 3
+	exitUnreachable = 4
+	exitRefused     = 5
+	exitNotReady    = 6
+	exitSignal      = 128
+)
+
+// usageError says that the command line is wrong.
+type usageError struct {
+	text string
+	// hint says what to write instead; empty to point to the command's help.
+	hint string
+	// command is the path of the command whose help says more.
+	command string
+}
+
+func (e *usageError) Error() string { return e.text }
+
+// silentError ends a command with a code that is part of its result, so there is
+// nothing to say about it.
+type silentError int
+
+func (e silentError) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+
+// verdict is what a person is told at the end of a command that failed.
+type verdict struct {
+	code int
+	// lines say what failed, one for each failure. Further lines of one, such as
+	// what a compiler said, follow it after line ends.
+	lines []string
+	// hint says what to do.
+	hint string
+	// log holds the last lines of each container that failed.
+	log []logTail
+	// plainly leaves the word "error" out.
+	plainly bool
+}
+
+type logTail struct {
+	container string
+	lines     []engine.LogLine
+}
+
+// report tells how a command ended and gives its exit code.
+func (g *globalOptions) report(ctx context.Context, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	v := judge(ctx, err)
+	if len(v.lines) == 0 && v.hint == "" {
+		return v.code
+	}
+	o := g.displayOptions("")
+	if o.Mode == display.JSON {
+		f := display.Failure{Error: strings.Join(v.lines, "\n"), Hint: v.hint, ExitCode: v.code}
+		for _, tail := range v.log {
+			for _, line := range tail.lines {
+				f.Log = append(f.Log, tail.container+": "+line.Text)
+			}
+		}
+		display.WriteFailure(g.app.Err, g.app.Now(), f)
+		return v.code
+	}
+	style := g.errColor()
+	for _, tail := range v.log {
+		for _, line := range tail.lines {
+			fmt.Fprintf(g.app.Err, "    %s %s\n", style.Dim(tail.container+" |"), line.Text)
+		}
+	}
+	for _, line := range v.lines {
+		if v.plainly {
+			fmt.Fprintln(g.app.Err, line)
+			continue
+		}
+		first, more, _ := strings.Cut(strings.TrimRight(line, "\n"), "\n")
+		fmt.Fprintf(g.app.Err, "%s %s\n", style.Red("error:"), first)
+		for line := range strings.Lines(more) {
+			fmt.Fprintf(g.app.Err, "  %s\n", strings.TrimRight(line, "\n"))
+		}
+	}
+	if v.hint != "" {
+		fmt.Fprintf(g.app.Err, "%s %s\n", style.Cyan("hint:"), v.hint)
+	}
+	return v.code
+}
+
+// judge is the one table from errors to exit codes and hints. It goes by type,
+// never by text.
+func judge(ctx context.Context, err error) verdict {
+	var (
+		silent      silentError
+		usage       *usageError
+		envFile     *envFileError
+		refused     *refusedError
+		invalid     *spec.ValidationError
+		address     *addressError
+		unreachable *engine.UnreachableError
+		version     *engine.VersionError
+		ports       *runner.PortsError
+		failed      *runner.FailedError
+		interrupted *runner.InterruptedError
+	)
+	v := verdict{code: exitFailed, lines: []string{err.Error()}}
+	switch {
+	case errors.As(err, &silent):
+		v.code, v.lines = int(silent), nil
+	case errors.As(err, &interrupted):
+		return judgeInterrupt(ctx, interrupted)
+	case errors.As(err, &failed):
+		return judgeFailure(failed)
+	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
+		v.code, v.lines = signalCode(ctx), nil
+	case isBrokenPipe(err):
+		v.code, v.lines = exitSignal+int(syscall.SIGPIPE), nil
+	case errors.As(err, &usage):
+		v.code, v.hint = exitUsage, usage.hint
+		if v.hint == "" && usage.command != "" {
+			v.hint = fmt.Sprintf("`%s --help` shows what there is", usage.command)
+		}
+	case errors.As(err, &envFile):
+		v.code, v.hint = exitUsage, "it has to be a file with lines NAME=value"
+		if errors.Is(err, fs.ErrNotExist) {
+			v.hint = "check the path after --env-file"
+		}
+	case errors.Is(err, runner.ErrUnknownService):
+		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
+	case errors.As(err, &refused):
+		v.code, v.hint = exitRefused, refused.hint
+	case errors.As(err, &invalid):
+		v.code = exitInvalid
+		v.lines = nil
+		for _, p := range invalid.Problems {
+			v.lines = append(v.lines, p.String())
+		}
+	case errors.As(err, &unreachable):
+		v.code, v.hint = exitUnreachable, reachHint(unreachable)
+	case errors.As(err, &version):
+		v.code, v.hint = exitUnreachable, "update the engine, or name another one with -H or --context"
+	case errors.As(err, &address):
+		v.code, v.hint = exitUnreachable, "check -H, --context, DOCKER_HOST and DOCKER_CONTEXT; `docker context ls` lists contexts"
+	case errors.As(err, &ports):
+		v.lines = strings.Split(ports.Error(), "\n")
+		v.hint = "stop what holds the port, or choose another one"
+		if len(ports.Conflicts) > 1 {
+			v.hint = "stop what holds the ports, or choose others"
+		}
+		if better := portsHint(ports, (&source{}).portVariables()); better != "" {
+			v.hint += ": " + better
+		}
+	}
+	return v
+}
+
+// judgeFailure tells each failure of a run. When it is for lack of readiness
+// alone, the code says so.
+func judgeFailure(failed *runner.FailedError) verdict {
+	v := verdict{code: exitNotReady}
+	var hints []string
+	for _, f := range failed.Failures {
+		v.lines = append(v.lines, f.Err.Error())
+		if len(f.Log) > 0 {
+			v.log = append(v.log, logTail{f.Node.Op.Ref().Name, f.Log})
+		}
+		var notReady *runner.NotReadyError
+		if !errors.As(f.Err, &notReady) {
+			v.code = exitFailed
+		}
+		if hint := failureHint(f); hint != "" {
+			hints = append(hints, hint)
+		}
+	}
+	if len(hints) > 0 {
+		v.hint = hints[0]
+	}
+	return v
+}
+
+// failureHint says what to do after a node of a plan failed.
+func failureHint(f runner.Failure) string {
+	var notReady *runner.NotReadyError
+	switch f.Node.Op.(type) {
+	case plan.WaitReady, plan.StartContainer:
+		hint := "`stackctl logs " + f.Service + "` shows more"
+		if errors.As(f.Err, &notReady) && notReady.TimedOut {
+			hint += "; --wait-timeout gives it more time"
+		}
+		return hint
+	case plan.PullImage:
+		return "check the image's name and the network; `docker load` brings an image in without a registry"
+	case plan.BuildImage:
+		return "mend the build, or try the other builder: --builder go or --builder engine"
+	case plan.StopContainer, plan.RemoveContainer, plan.RemoveNetwork, plan.RemoveVolume, plan.RemoveImage:
+		return "`stackctl down` again goes on from here"
+	}
+	return "`stackctl up` again goes on from here"
+}
+
+// judgeInterrupt says in one line what is left running.
+func judgeInterrupt(ctx context.Context, e *runner.InterruptedError) verdict {
+	v := verdict{code: signalCode(ctx), plainly: true}
+	switch {
+	case len(e.Running) == 0:
+		v.lines = []string{"interrupted: nothing is left running"}
+	default:
+		v.lines = []string{fmt.Sprintf("interrupted: %s left running (`stackctl up` goes on, `stackctl down` removes)", list(e.Running))}
+	}
+	return v
+}
+
+// list joins names as a sentence does.
+func list(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// signalCode is the exit code of a command that its context has ended.
+func signalCode(ctx context.Context) int {
+	var signal *SignalError
+	if errors.As(context.Cause(ctx), &signal) {
+		return exitSignal + int(signal.Signal)
+	}
+	return exitFailed
+}
+
+func reachHint(e *engine.UnreachableError) string {
+	switch {
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "`sudo usermod -aG docker $USER` and a new login give access, or use sudo"
+	case e.Source == "DOCKER_HOST":
+		return "check DOCKER_HOST, or unset it to use the local engine"
+	case strings.HasPrefix(e.Source, "context"):
+		return "`docker context use default` goes back to the local engine; -H names another one"
+	case e.Source == "-H":
+		return "check the address after -H, and that the engine listens there"
+	}
+	return "start Docker (`sudo systemctl start docker`, or Docker Desktop), or name another engine with -H or DOCKER_HOST"
+}
+
+// portsHint gives the command that takes the ports after those that are taken;
+// empty when a port has no variable.
+func portsHint(e *runner.PortsError, variables map[string]string) string {
+	var settings []string
+	for _, c := range e.Conflicts {
+		port, err := strconv.Atoi(c.Address[strings.LastIndex(c.Address, ":")+1:])
+		name := variables[c.Service]
+		if err != nil || name == "" {
+			return ""
+		}
+		settings = append(settings, fmt.Sprintf("%s=%d", name, port+1))
+	}
+	return "`" + strings.Join(settings, " ") + " stackctl up`"
+}

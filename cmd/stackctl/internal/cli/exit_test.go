@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/spec"
+)
+
+// failure makes a failed node of a run.
+func failure(op plan.Op, service string, err error) runner.Failure {
+	return runner.Failure{Node: plan.Node{ID: 1, Op: op}, Service: service, Err: err}
+}
+
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	interrupted, cancel := context.WithCancelCause(t.Context())
+	cancel(&SignalError{syscall.SIGINT})
+	terminated, cancel := context.WithCancelCause(t.Context())
+	cancel(&SignalError{syscall.SIGTERM})
+
+	web := state.ContainerSpec{Name: "shop-web-1"}
+	notReady := &runner.NotReadyError{
+		Container: "shop-web-1", Condition: state.Healthy, Reason: "it exited with code 3",
+		LastProbe: &engine.ProbeResult{ExitCode: 1, Output: "refused\n"},
+	}
+	late := &runner.NotReadyError{Container: "shop-web-1", Condition: state.Healthy, Reason: "still starting after 2m0s", TimedOut: true}
+
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want verdict
+	}{
+		{
+			name: "anything", err: errors.New("disk full"),
+			want: verdict{code: 1, lines: []string{"disk full"}},
+		},
+		{
+			name: "a result in the exit code", err: fmt.Errorf("status: %w", silentError(1)),
+			want: verdict{code: 1},
+		},
+		{
+			name: "wrong usage", err: &usageError{text: "unknown flag: --x", command: "stackctl up"},
+			want: verdict{code: 2, lines: []string{"unknown flag: --x"}, hint: "`stackctl up --help` shows what there is"},
+		},
+		{
+			name: "wrong usage that can be mended", err: &usageError{text: "both", hint: "keep one of them", command: "stackctl up"},
+			want: verdict{code: 2, lines: []string{"both"}, hint: "keep one of them"},
+		},
+		{
+			name: "no such env file", err: &envFileError{"a.env", fs.ErrNotExist},
+			want: verdict{code: 2, lines: []string{"read variables from a.env: file does not exist"}, hint: "check the path after --env-file"},
+		},
+		{
+			name: "broken env file", err: &envFileError{".env", errors.New("line 3: unexpected character")},
+			want: verdict{code: 2, lines: []string{"read variables from .env: line 3: unexpected character"}, hint: "it has to be a file with lines NAME=value"},
+		},
+		{
+			name: "unknown service", err: fmt.Errorf("%w: wep", runner.ErrUnknownService),
+			want: verdict{code: 2, lines: []string{"no such service: wep"}, hint: "`stackctl status` lists the services"},
+		},
+		{
+			name: "invalid stack", err: fmt.Errorf("load: %w", &spec.ValidationError{Problems: []spec.Problem{
+				{Path: "services.a", Message: "has no image", Hint: "set image"}, {Path: "services.b", Message: "is a mess"},
+			}}),
+			want: verdict{code: 3, lines: []string{"services.a: has no image — set image", "services.b: is a mess"}},
+		},
+		{
+			name: "no engine", err: &engine.UnreachableError{Endpoint: "unix:///x", Source: "default", Err: fs.ErrNotExist},
+			want: verdict{
+				code: 4, lines: []string{"the engine at unix:///x (from default) does not answer: file does not exist"},
+				hint: "start Docker (`sudo systemctl start docker`, or Docker Desktop), or name another engine with -H or DOCKER_HOST",
+			},
+		},
+		{
+			name: "no access to the engine", err: &engine.UnreachableError{Endpoint: "unix:///x", Source: "default", Err: fs.ErrPermission},
+			want: verdict{
+				code: 4, lines: []string{"the engine at unix:///x (from default) does not answer: permission denied"},
+				hint: "`sudo usermod -aG docker $USER` and a new login give access, or use sudo",
+			},
+		},
+		{
+			name: "old engine", err: &engine.VersionError{Endpoint: "unix:///x", APIVersion: "1.24", Minimum: "1.41"},
+			want: verdict{
+				code: 4, lines: []string{"the engine at unix:///x speaks API 1.24; stackctl needs 1.41 (Docker 20.10) or later"},
+				hint: "update the engine, or name another one with -H or --context",
+			},
+		},
+		{
+			name: "no such context", err: &addressError{errors.New(`context "x": not found`)},
+			want: verdict{
+				code: 4, lines: []string{`context "x": not found`},
+				hint: "check -H, --context, DOCKER_HOST and DOCKER_CONTEXT; `docker context ls` lists contexts",
+			},
+		},
+		{
+			name: "refused", err: &refusedError{"it holds data", "say so"},
+			want: verdict{code: 5, lines: []string{"it holds data"}, hint: "say so"},
+		},
+		{
+			name: "not ready", err: &runner.FailedError{Failures: []runner.Failure{{
+				Node: plan.Node{ID: 1, Op: plan.WaitReady{Container: web, Condition: state.Healthy}}, Service: "web", Err: notReady,
+				Log: []engine.LogLine{{Text: "panic: no database"}},
+			}}},
+			want: verdict{
+				code:  6,
+				lines: []string{"container shop-web-1 is not healthy: it exited with code 3; last probe (exit code 1): refused"},
+				hint:  "`stackctl logs web` shows more",
+				log:   []logTail{{"shop-web-1", []engine.LogLine{{Text: "panic: no database"}}}},
+			},
+		},
+		{
+			name: "not ready in time", err: &runner.FailedError{Failures: []runner.Failure{
+				failure(plan.WaitReady{Container: web, Condition: state.Healthy}, "web", late),
+			}},
+			want: verdict{
+				code: 6, lines: []string{"container shop-web-1 is not healthy: still starting after 2m0s"},
+				hint: "`stackctl logs web` shows more; --wait-timeout gives it more time",
+			},
+		},
+		{
+			name: "several failures, not all for want of time", err: &runner.FailedError{Failures: []runner.Failure{
+				failure(plan.PullImage{Image: "a"}, "", errors.New("pull image a: not found")),
+				failure(plan.WaitReady{Container: web, Condition: state.Healthy}, "web", late),
+			}},
+			want: verdict{
+				code:  1,
+				lines: []string{"pull image a: not found", "container shop-web-1 is not healthy: still starting after 2m0s"},
+				hint:  "check the image's name and the network; `docker load` brings an image in without a registry",
+			},
+		},
+		{
+			name: "ports", err: &runner.PortsError{Conflicts: []runner.PortConflict{
+				{Service: "webapp", Address: "5003", Protocol: "tcp", Holder: "process python3 (pid 7)"},
+				{Service: "database", Address: "127.0.0.1:5432", Protocol: "tcp", Holder: "container old-db-1"},
+			}},
+			want: verdict{
+				code: 1,
+				lines: []string{
+					"service webapp: port 5003/tcp is taken by process python3 (pid 7)",
+					"service database: port 127.0.0.1:5432/tcp is taken by container old-db-1",
+				},
+				hint: "stop what holds the ports, or choose others: `WEBAPP_PORT=5004 POSTGRES_PORT=5433 stackctl up`",
+			},
+		},
+		{
+			name: "a port without a variable", err: &runner.PortsError{Conflicts: []runner.PortConflict{
+				{Service: "other", Address: "0.0.0.0:80", Protocol: "tcp", Holder: "process nginx (pid 7)"},
+			}},
+			want: verdict{
+				code: 1, lines: []string{"service other: port 0.0.0.0:80/tcp is taken by process nginx (pid 7)"},
+				hint: "stop what holds the port, or choose another one",
+			},
+		},
+		{
+			name: "interrupted", ctx: interrupted,
+			err: &runner.InterruptedError{Cause: context.Cause(interrupted), Running: []string{"shop-a-1", "shop-b-1", "shop-c-1"}},
+			want: verdict{
+				code:    130,
+				lines:   []string{"interrupted: shop-a-1, shop-b-1 and shop-c-1 left running (`stackctl up` goes on, `stackctl down` removes)"},
+				plainly: true,
+			},
+		},
+		{
+			name: "terminated with nothing left", ctx: terminated, err: &runner.InterruptedError{Cause: context.Cause(terminated)},
+			want: verdict{code: 143, lines: []string{"interrupted: nothing is left running"}, plainly: true},
+		},
+		{
+			name: "interrupted while looking", ctx: interrupted, err: fmt.Errorf("observe: %w", context.Canceled),
+			want: verdict{code: 130},
+		},
+		{
+			name: "an error of its own after the interrupt", ctx: interrupted, err: errors.New("disk full"),
+			want: verdict{code: 1, lines: []string{"disk full"}},
+		},
+		{
+			name: "the reader of our output has gone", err: &os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE},
+			want: verdict{code: 141},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := c.ctx
+			if ctx == nil {
+				ctx = t.Context()
+			}
+			got := judge(ctx, c.err)
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(verdict{}, logTail{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+)
+
+// globalOptions are the flags that every command has.
+type globalOptions struct {
+	app *App
+
+	projectName string
+	envFiles    []string
+	host        string
+	context     string
+	progress    display.Mode
+	noColor     bool
+}
+
+// newRootCommand makes the whole tree. Without a command it prints the help, as
+// docker does, and ends with 0.
+func newRootCommand(g *globalOptions) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "stackctl",
+		Short: "Bring up a web app with PostgreSQL and Redis, from one binary",
+		Long: `stackctl brings a stack of containers up on a Docker Engine, and down again.
+
+The stack is compiled in: a web app in Go, PostgreSQL 15 and Redis 7. No file is
+needed. Containers, networks and volumes carry the names and labels of Docker
+Compose, so docker compose can work on the same stack.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid stack; 4 the engine
+cannot be reached; 5 refused, needs consent; 6 not ready in time; 128+n ended by
+signal n (130 for Ctrl-C).`,
+		Example: `  # Start everything and wait until it is healthy
+  stackctl up
+
+  # What runs, and where
+  stackctl status
+
+  # Stop and remove everything, the data too
+  stackctl down -v
+
+  # The compose file
+  stackctl render > compose.yml`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		// What cobra takes for similar: two letters apart.
+		SuggestionsMinimumDistance: 2,
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		// `stackctl upp -d` is a wrong command before it is a wrong flag.
+		if args := cmd.Flags().Args(); !cmd.HasParent() && len(args) > 0 {
+			return unknownCommand(cmd, args[0])
+		}
+		return &usageError{text: err.Error(), command: cmd.CommandPath()}
+	})
+	g.progress = display.Auto
+	flags := cmd.PersistentFlags()
+	flags.StringVarP(&g.projectName, "project-name", "p", "", "project `name`; default: the stack's own [$COMPOSE_PROJECT_NAME]")
+	flags.StringArrayVar(&g.envFiles, "env-file", nil, "`file` with variables instead of .env; may be repeated, later ones win")
+	flags.StringVarP(&g.host, "host", "H", "", "engine to connect to: a unix://, tcp:// or ssh:// `address` [$DOCKER_HOST]")
+	flags.StringVar(&g.context, "context", "", "Docker context to use, by `name` [$DOCKER_CONTEXT]")
+	flags.Var(newChoice(&g.progress, display.Auto, display.TTY, display.Plain, display.JSON, display.Quiet), "progress", "how to show progress: auto, tty, plain, json or quiet")
+	flags.BoolVar(&g.noColor, "no-color", false, "no colours [$NO_COLOR]")
+	flags.SortFlags = false
+	completeChoices(cmd, flags)
+
+	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			c.Flags().SortFlags = false
+			completeChoices(c, c.Flags())
+			cmd.AddCommand(c)
+		}
+	}
+	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
+	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g))
+	add("other", newVersionCommand(g), newCompletionCommand(g))
+	cmd.SetHelpCommand(newHelpCommand())
+	cmd.SetHelpCommandGroupID("other")
+	return cmd
+}
+
+// check looks at the global flags together.
+func (g *globalOptions) check() error {
+	if g.host != "" && g.context != "" {
+		return &usageError{text: "--host and --context both name an engine", hint: "keep one of them"}
+	}
+	if g.projectName != "" && loader.NormalizeProjectName(g.projectName) != g.projectName {
+		hint := "use lower-case letters, digits, '-' and '_', with a letter or digit first"
+		if name := loader.NormalizeProjectName(g.projectName); name != "" {
+			hint = "-p " + name
+		}
+		return &usageError{text: fmt.Sprintf("%q is not the name of a project", g.projectName), hint: hint}
+	}
+	return nil
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	e := &usageError{text: fmt.Sprintf("there is no command %q", name), command: cmd.CommandPath()}
+	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
+		slices.Sort(similar)
+		e.hint = "did you mean `" + cmd.CommandPath() + " " + strings.Join(similar, "` or `"+cmd.CommandPath()+" ") + "`?"
+	}
+	return e
+}
+
+// noArgs refuses arguments in our words.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{text: fmt.Sprintf("%s takes no arguments, and got %q", cmd.Name(), args[0]), command: cmd.CommandPath()}
+	}
+	return nil
+}
+
+// newHelpCommand replaces cobra's, which ends with 0 for a command that is not
+// there.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args[0])
+			}
+			return found.Help()
+		},
+	}
+}
+
+// completeChoices lets the shell complete the values of flags that have a few.
+func completeChoices(cmd *cobra.Command, flags *pflag.FlagSet) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if c, ok := f.Value.(interface{ choices() []string }); ok {
+			// It fails for a flag that is registered already, which these are not.
+			_ = cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(c.choices(), cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+}

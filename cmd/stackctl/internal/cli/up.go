@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/event"
+)
+
+type upOptions struct {
+	*globalOptions
+	services      []string
+	detach        bool
+	attach        bool
+	build         bool
+	builder       runner.BuilderMode
+	pull          runner.PullPolicy
+	forceRecreate bool
+	removeOrphans bool
+	noWait        bool
+	waitTimeout   *time.Duration
+	dryRun        bool
+}
+
+func newUpCommand(g *globalOptions) *cobra.Command {
+	timeout := runner.DefaultWaitTimeout
+	opts := &upOptions{globalOptions: g, builder: runner.BuilderAuto, waitTimeout: &timeout}
+	cmd := &cobra.Command{
+		Use:   "up [SERVICE...]",
+		Short: "Create and start the stack, and wait until it is healthy",
+		Long: `Create and start the stack, and wait until it is healthy.
+
+What is as it should be is left alone, so up can be run again at any time. With
+services named, only they and what they depend on are brought up.`,
+		Example: `  # Everything
+  stackctl up
+
+  # On another port, after a change in the app
+  WEBAPP_PORT=8080 stackctl up --build
+
+  # What would be done
+  stackctl up --dry-run
+
+  # Follow the logs; Ctrl-C stops the services
+  stackctl up --attach`,
+		ValidArgsFunction: g.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.services = args
+			return runUp(cmd.Context(), g.app, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&opts.detach, "detach", "d", false, "run in the background (the default)")
+	flags.BoolVar(&opts.attach, "attach", false, "follow the logs after the start; Ctrl-C stops the services")
+	flags.BoolVar(&opts.build, "build", false, "build images that are there already, too")
+	flags.Var(newChoice(&opts.builder, runner.BuilderAuto, runner.BuilderGo, runner.BuilderEngine), "builder", "what builds: auto, go (the host's Go toolchain) or engine (the Dockerfile)")
+	flags.Var(newChoice(&opts.pull, runner.PullMissing, runner.PullAlways, runner.PullNever), "pull", "when to pull images: missing, always or never")
+	flags.BoolVar(&opts.forceRecreate, "force-recreate", false, "replace containers though nothing changed")
+	flags.BoolVar(&opts.removeOrphans, "remove-orphans", false, "remove containers of services that the stack does not have")
+	flags.BoolVar(&opts.noWait, "no-wait", false, "end when everything has started")
+	flags.Var(newSpan(&opts.waitTimeout), "wait-timeout", "how long to wait for each service, as `duration` or seconds")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	return cmd
+}
+
+// check looks at the flags together.
+func (o *upOptions) check() error {
+	switch {
+	case o.attach && o.detach:
+		return &usageError{text: "--attach and --detach contradict each other", hint: "keep one of them"}
+	case o.attach && o.dryRun:
+		return &usageError{text: "--dry-run starts nothing that --attach could follow", hint: "keep one of them"}
+	case *o.waitTimeout == 0:
+		return &usageError{text: "--wait-timeout 0 leaves no time", hint: "--no-wait does not wait"}
+	}
+	return nil
+}
+
+func (o *upOptions) runner() runner.UpOptions {
+	return runner.UpOptions{
+		Services: o.services, Build: o.build, Builder: o.builder, Pull: o.pull,
+		ForceRecreate: o.forceRecreate, RemoveOrphans: o.removeOrphans,
+		NoWait: o.noWait, WaitTimeout: *o.waitTimeout,
+	}
+}
+
+func runUp(ctx context.Context, app *App, o *upOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.dryRun {
+		todo, err := planUp(ctx, o.globalOptions, o.runner())
+		if err != nil {
+			return err
+		}
+		return display.Plan(app.Out, todo, o.outColor())
+	}
+	s, err := o.source()
+	if err != nil {
+		return err
+	}
+	if err := o.locateSource(ctx, s); err != nil {
+		return err
+	}
+	p, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	e, closeEngine, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer closeEngine()
+	if !s.knowsPassword() {
+		if _, err := e.Info(ctx); err != nil {
+			return err
+		}
+		if err := o.givePassword(ctx, e, s, p); err != nil {
+			return err
+		}
+		if p, err = s.load(ctx); err != nil {
+			return err
+		}
+	}
+	began := app.Now()
+	var report *runner.Report
+	err = o.watched(s.name, func(sink event.Sink) error {
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Up(ctx, p, o.runner())
+		return err
+	})
+	if o.attach && isInterrupted(err) {
+		return errors.Join(silentError(signalCode(ctx)), o.stop(ctx, e, s.name))
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.showUp(report); err != nil || !o.attach {
+		return err
+	}
+	return o.follow(ctx, e, s.name, began)
+}
+
+func isInterrupted(err error) bool {
+	var interrupted *runner.InterruptedError
+	return errors.As(err, &interrupted)
+}
+
+// showUp tells how a run ended: where each service answers is the result.
+func (o *upOptions) showUp(report *runner.Report) error {
+	elapsed := display.Elapsed(report.Elapsed)
+	switch {
+	case report.Plan.Empty():
+		o.progressNote("up to date")
+	case o.noWait:
+		o.progressNote("started in %s", elapsed)
+	default:
+		o.progressNote("ready in %s", elapsed)
+	}
+	var rows [][]string
+	for _, e := range report.Endpoints {
+		rows = append(rows, []string{e.Service, e.URL})
+	}
+	return display.Table(o.app.Out, make([]string, 2), rows, nil)
+}
+
+// follow shows the logs until a signal comes, and stops the services then.
+func (o *upOptions) follow(ctx context.Context, e engine.Engine, project string, began time.Time) error {
+	err := o.showLogs(ctx, e, project, runner.LogOptions{Services: o.services, Follow: true, Since: began}, logStyle{})
+	if ctx.Err() == nil {
+		return err
+	}
+	return errors.Join(silentError(signalCode(ctx)), o.stop(ctx, e, project))
+}
+
+// stop stops what runs, as an attached `docker compose up` does at its end.
+// Another signal ends the process at once.
+func (o *upOptions) stop(ctx context.Context, e engine.Engine, project string) error {
+	if o.app.ErrTTY {
+		fmt.Fprintln(o.app.Err) // the terminal has echoed ^C
+	}
+	o.progressNote("stopping; Ctrl-C again leaves everything as it is")
+	return o.watched(project, func(sink event.Sink) error {
+		_, err := runner.New(e, runner.WithEvents(sink), runner.WithClock(o.app.Now)).
+			Stop(context.WithoutCancel(ctx), project, runner.StopOptions{Services: o.services})
+		return err
+	})
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// choice is a flag that takes one of a few words.
+type choice[T ~string] struct {
+	value   *T
+	allowed []T
+}
+
+// newChoice makes a flag of what target holds now, which is the default.
+func newChoice[T ~string](target *T, allowed ...T) pflag.Value {
+	return &choice[T]{target, allowed}
+}
+
+func (c *choice[T]) String() string { return string(*c.value) }
+func (c *choice[T]) Type() string   { return "string" }
+
+func (c *choice[T]) Set(s string) error {
+	if !slices.Contains(c.allowed, T(s)) {
+		return fmt.Errorf("must be one of %s", strings.Join(c.choices(), ", "))
+	}
+	*c.value = T(s)
+	return nil
+}
+
+func (c *choice[T]) choices() []string {
+	out := make([]string, len(c.allowed))
+	for i, a := range c.allowed {
+		out[i] = string(a)
+	}
+	return out
+}
+
+// span is a flag that takes a time span: as Go writes it, or as plain seconds.
+type span struct{ value **time.Duration }
+
+func newSpan(target **time.Duration) pflag.Value { return &span{target} }
+
+func (s *span) String() string {
+	if s.value == nil || *s.value == nil {
+		return ""
+	}
+	return (*s.value).String()
+}
+
+func (s *span) Type() string { return "duration" }
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if seconds, convErr := strconv.ParseUint(text, 10, 31); convErr == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d < 0 {
+		return errors.New("must be seconds or a duration such as 1m30s")
+	}
+	*s.value = &d
+	return nil
+}
+
+// tail is a flag that takes a number of lines, or all.
+type tail struct{ value **int }
+
+func newTail(target **int) pflag.Value { return &tail{target} }
+
+func (t *tail) String() string {
+	if t.value == nil || *t.value == nil {
+		return "all"
+	}
+	return strconv.Itoa(**t.value)
+}
+
+func (t *tail) Type() string { return "string" }
+
+func (t *tail) Set(text string) error {
+	if text == "all" {
+		*t.value = nil
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return errors.New("must be a number of lines, or all")
+	}
+	*t.value = &n
+	return nil
+}
+
+// since gives the time that a --since means: so long before now, or a moment.
+func since(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
+		// A moment without a zone is meant in the user's own.
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, &usageError{
+		text: fmt.Sprintf("--since %q is neither a duration nor a time", text),
+		hint: "use 10m, 1h30m or 2006-01-02T15:04:05Z",
+	}
+}

@@ -1,0 +1,50 @@
+// Command stackctl brings a stack of containers up on a Docker Engine.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/cli"
+)
+
+// version is stamped by the linker: -X main.version=1.2.3.
+var version = "dev"
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	// Asked for so that a closed pipe is an error of the write and does not kill
+	// the process in the middle of a run. Nobody has to read it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	go obey(signals, cancel)
+	streams := cli.Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		OutTTY: isTerminal(os.Stdout), ErrTTY: isTerminal(os.Stderr),
+		Size: func() (int, int) {
+			columns, rows, err := term.GetSize(int(os.Stderr.Fd()))
+			if err != nil || columns <= 0 || rows <= 0 {
+				return 80, 24
+			}
+			return columns, rows
+		},
+	}
+	os.Exit(cli.Main(ctx, streams, os.Args[1:], os.Environ(), version))
+}
+
+// obey ends the command with the first signal and the process with the second.
+func obey(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
+	cancel(&cli.SignalError{Signal: number(<-signals)})
+	os.Exit(128 + int(number(<-signals)))
+}
+
+// number gives the signal's number, which is its value wherever we run.
+func number(s os.Signal) syscall.Signal {
+	n, _ := s.(syscall.Signal)
+	return n
+}
