@@ -49,9 +49,9 @@ func (s Status) Ready() bool {
 
 // StatusOptions change what Status shows.
 type StatusOptions struct {
-	// SkipDrift leaves the comparison out, for a stack that was loaded without
-	// all of its variables.
-	SkipDrift bool
+	// SkipDefinitions leaves out of Drift what the containers were made from, for
+	// a stack that was loaded without all of its variables.
+	SkipDefinitions bool
 }
 
 // Status compares the engine with the stack. A container whose health the engine
@@ -61,13 +61,11 @@ func (r *Runner) Status(ctx context.Context, p *types.Project, o StatusOptions) 
 	if err != nil {
 		return Status{}, err
 	}
+	// What the plan would do to a container is how it differs. A stack that
+	// cannot be planned has its containers shown all the same.
 	drift := map[string]string{}
-	if !o.SkipDrift {
-		// What the plan would do to a container is how it differs. A stack that
-		// cannot be planned has its containers shown all the same.
-		if todo, err := plan.Reconcile(desired, observed, plan.Options{Pull: plan.PullMissing}); err == nil {
-			drift = drifts(todo)
-		}
+	if todo, err := plan.Reconcile(desired, observed, plan.Options{Pull: plan.PullMissing, SkipDefinitions: o.SkipDefinitions}); err == nil {
+		drift = drifts(todo)
 	}
 	out := Status{Project: p.Name, Containers: []ContainerStatus{}}
 	for _, s := range desired.Services {

@@ -222,14 +222,18 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 		for {
 			began := time.Now()
 			result, err := Once(ctx, s.Engine, s.id, check)
-			if err != nil {
-				// The container does not run now; events say when it ended.
+			switch {
+			case errdefs.IsConflict(err):
+				// The container does not run now; its events tell more.
+			case err != nil:
 				result = engine.ProbeResult{ExitCode: -1, Output: err.Error()}
-			}
-			select {
-			case results <- result:
-			case <-ctx.Done():
-				return
+				fallthrough
+			default:
+				select {
+				case results <- result:
+				case <-ctx.Done():
+					return
+				}
 			}
 			// A probe that is slow to run is run more seldom, so that probing takes
 			// at most half of the time.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,12 +19,6 @@ import (
 
 // passwordVariable is the one variable of the built-in stack without a default.
 const passwordVariable = "POSTGRES_PASSWORD"
-
-// passwordLength is enough for 190 bits with the 62 letters and digits, which
-// need no quotes and no escapes in files, URLs and shells.
-const passwordLength = 32
-
-const passwordLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // refusedError says that something was not done because it needs the user's
 // decision first.
@@ -47,10 +40,9 @@ func (g *globalOptions) givePassword(ctx context.Context, e engine.Engine, s *so
 		// Which of the files, and in what form, is not ours to say.
 		return missingPassword(fmt.Sprintf("add a line %s=… to %s", passwordVariable, g.envFiles[len(g.envFiles)-1]))
 	}
-	password, err := newPassword(rand.Reader)
-	if err != nil {
-		return fmt.Errorf("make a password: %w", err)
-	}
+	// Letters and digits, which need no quotes and no escapes in files, URLs and
+	// shells.
+	password := rand.Text()
 	g.ignoreDotenv(ctx)
 	if err := appendLine(filepath.Join(g.app.Dir, dotenvName), passwordVariable+"="+password, true); err != nil {
 		return fmt.Errorf("keep the new database password: %w", err)
@@ -71,24 +63,6 @@ func passwordRefused(volume string) error {
 		text: fmt.Sprintf("volume %s holds a database already, and %s is not set: PostgreSQL keeps the password that it was initialised with", volume, passwordVariable),
 		hint: fmt.Sprintf("put %s=… with that password into %s, or delete the data with `stackctl down -v`", passwordVariable, dotenvName),
 	}
-}
-
-// newPassword draws letters and digits, all with the same chance.
-func newPassword(random io.Reader) (string, error) {
-	const fair = 256 - 256%len(passwordLetters)
-	var out []byte
-	for len(out) < passwordLength {
-		var b [passwordLength]byte
-		if _, err := io.ReadFull(random, b[:]); err != nil {
-			return "", err
-		}
-		for _, c := range b {
-			if int(c) < fair && len(out) < passwordLength {
-				out = append(out, passwordLetters[int(c)%len(passwordLetters)])
-			}
-		}
-	}
-	return string(out), nil
 }
 
 // appendLine adds a line to a file, or makes the file. Whoever reads it sees the

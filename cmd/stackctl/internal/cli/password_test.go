@@ -1,37 +1,11 @@
 package cli
 
 import (
-	"crypto/rand"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"strings"
 	"testing"
-	"testing/iotest"
 )
-
-func TestNewPassword(t *testing.T) {
-	t.Parallel()
-	form := regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
-	seen := map[string]bool{}
-	for range 100 {
-		password, err := newPassword(rand.Reader)
-		if err != nil || !form.MatchString(password) || seen[password] {
-			t.Fatalf("got %q, %v", password, err)
-		}
-		seen[password] = true
-	}
-	// Bytes beyond a whole number of alphabets are thrown away, or some letters
-	// would come more often.
-	password, err := newPassword(strings.NewReader(strings.Repeat("\xff", 32) + strings.Repeat("\x01", 32)))
-	if err != nil || password != strings.Repeat("B", 32) {
-		t.Errorf("got %q, %v", password, err)
-	}
-	if _, err := newPassword(iotest.ErrReader(os.ErrClosed)); err == nil {
-		t.Error("no randomness, and a password all the same")
-	}
-}
 
 func TestAppendLine(t *testing.T) {
 	t.Parallel()

@@ -77,7 +77,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	defer closeEngine()
 	options := runner.StatusOptions{}
 	if !s.knowsPassword() {
-		options.SkipDrift = true
+		options.SkipDefinitions = true
 	}
 	look := func() (runner.Status, error) { return runner.New(e).Status(ctx, p, options) }
 	if o.watch {
@@ -90,8 +90,8 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if err := o.printStatus(app.Out, status); err != nil {
 		return err
 	}
-	if options.SkipDrift && slices.ContainsFunc(status.Containers, isThere) {
-		o.note("%s is not set, so the containers were not compared with the stack", passwordVariable)
+	if options.SkipDefinitions && slices.ContainsFunc(status.Containers, isThere) {
+		o.note("%s is not set, so what the containers were made from was not compared", passwordVariable)
 	}
 	if o.exitCode && !status.Ready() {
 		return silentError(exitFailed)
@@ -132,7 +132,7 @@ func (o *statusOptions) printTable(w io.Writer, status runner.Status) error {
 			drift = ""
 		}
 		rows = append(rows, []string{
-			c.Service, display.ShortName(status.Project, c.Container), c.State, c.Health, uptime(c), ports(c.Ports), c.Image, drift,
+			c.Service, c.Container, c.State, c.Health, uptime(c), ports(c.Ports), c.Image, drift,
 		})
 	}
 	header := []string{"SERVICE", "CONTAINER", "STATE", "HEALTH", "UPTIME", "PORTS", "IMAGE", "DRIFT"}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
 	clicontext "github.com/docker/cli/cli/context"
 	contextdocker "github.com/docker/cli/cli/context/docker"
@@ -61,7 +62,10 @@ func resolveEndpoint(o Options) (endpoint, error) {
 		return fromAddress("", "default", dir, env)
 	}
 	ep, err := fromContext(name, dir)
-	if err != nil {
+	switch {
+	case errdefs.IsNotFound(err):
+		return endpoint{}, &reason{fmt.Sprintf("no Docker context is called %q", name), err}
+	case err != nil:
 		return endpoint{}, fmt.Errorf("context %q: %w", name, err)
 	}
 	return ep, nil
