@@ -168,7 +168,7 @@ func TestResolveEndpointFails(t *testing.T) {
 		env     map[string]string
 		want    string
 	}{
-		{name: "unknown context", options: Options{Context: "nowhere", ConfigDir: empty}, want: `context "nowhere"`},
+		{name: "unknown context", options: Options{Context: "nowhere", ConfigDir: empty}, want: `no Docker context is called "nowhere"`},
 		{name: "context without a folder", options: Options{Context: "nowhere"}, want: `context "nowhere": there is no Docker configuration folder`},
 		{name: "no such scheme", options: Options{Host: "carrier-pigeon://x"}, want: `engine address "carrier-pigeon://x" (from -H)`},
 		{
