@@ -1,0 +1,123 @@
+# stackctl: build, check, test. `make help` lists what there is.
+
+GO ?= go
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+# The engines that `make test` runs on, one after the other: default (the one
+# that DOCKER_HOST names), 20.10, 26.1; see test/engine/start.sh.
+ENGINES ?= default
+
+# What `make check` builds for.
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+# The packages that have tests for a real engine. They share it, so they run one
+# after the other.
+E2E = $(shell grep -rlE '^//go:build .*e2e' --include='*_test.go' . | xargs -n1 dirname | sort -u)
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## list the targets
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+##### run
+
+.PHONY: up
+up: build ## everything: an engine if there is none, images, the stack, until the app answers
+	@tools/up.sh
+
+.PHONY: down
+down: build ## take the stack down; its data stays (bin/stackctl down -v removes that too)
+	@bin/stackctl down
+
+.PHONY: build
+build: ## build bin/stackctl
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stackctl
+
+##### check
+
+.PHONY: check
+check: vet lint fmt-check tidy-check cross shellcheck ## everything that needs no engine and runs no test
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./...
+
+.PHONY: lint
+lint: bin/golangci-lint ## golangci-lint, as .golangci.yml says
+	bin/golangci-lint run
+
+.PHONY: fmt-check
+fmt-check: bin/gofumpt
+	@unformatted=$$(bin/gofumpt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, make fmt mends it:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: tidy-check
+tidy-check:
+	$(GO) mod tidy -diff
+
+# One platform after the other: the compiler uses all cores by itself. -trimpath,
+# so that make build finds its packages compiled. The app
+# runs in containers, so it is built for Linux alone.
+.PHONY: cross
+cross: ## build for every platform
+	@export CGO_ENABLED=0; \
+	for platform in $(PLATFORMS); do \
+		export GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		echo "go build for $$platform"; \
+		packages=$$($(GO) list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./...); \
+		[ $$GOOS = linux ] || packages=$$(grep -v /webapp <<<"$$packages"); \
+		$(GO) build -trimpath $$packages; \
+	done
+
+.PHONY: shellcheck
+shellcheck:
+	@if ! command -v shellcheck >/dev/null && [ "$$(id -u)" = 0 ]; then test/engine/packages.sh; fi
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck --external-sources --source-path=. .ci/run $$(find test tools -name '*.sh'); \
+	else \
+		echo 'shellcheck is not installed: the scripts are not checked'; \
+	fi
+
+##### test
+
+.PHONY: test
+test: ## unit, CLI and real-engine tests; ENGINES="20.10 26.1" names engines
+	test/engine/packages.sh
+	$(GO) test -race -shuffle=on ./...
+	test/engine/each.sh "$(ENGINES)" $(GO) test -race -tags e2e -count=1 -p 1 -timeout 20m $(E2E)
+
+.PHONY: test-unit
+test-unit: ## the tests that need no engine
+	$(GO) test -race -shuffle=on ./...
+
+.PHONY: test-images
+test-images: ## check that the images keep the contract of the official ones
+	test/engine/each.sh "$(ENGINES)" test/images/verify.sh
+
+##### care
+
+.PHONY: fmt
+fmt: bin/gofumpt ## format the Go code
+	bin/gofumpt -w .
+
+# The versions are those of tools/go.mod.
+.PHONY: tools
+tools: bin/golangci-lint bin/gofumpt ## build the tools of check and fmt into bin/
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+bin/gofumpt: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../bin/gofumpt mvdan.cc/gofumpt
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin coverage.txt
