@@ -1,0 +1,444 @@
+//go:build e2e
+
+// Package e2e holds scenarios on a real engine: the one that DOCKER_HOST names.
+// Each has a project, a folder and ports of its own and leaves nothing behind.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/engine/docker"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/spec"
+)
+
+// patience bounds each wait for a state. Reaching it is a failure.
+const patience = time.Minute
+
+// projectPrefix begins the name of every project of these tests.
+const projectPrefix = "e2e-"
+
+// binary is the command under test, built by TestMain.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stackctl-e2e-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "stackctl")
+	build := exec.Command("go", "build", "-race", "-o", binary, "github.com/stackctl/stackctl/cmd/stackctl")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build stackctl: %v\n%s", err, out)
+		return 1
+	}
+	code := m.Run()
+	if left := leftovers(); left != "" {
+		fmt.Fprintf(os.Stderr, "the tests left behind:\n%s", left)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// leftovers lists what is on the engine of any project of these tests.
+func leftovers() string {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	e, err := docker.New(docker.Options{LookupEnv: os.LookupEnv})
+	if err != nil {
+		return err.Error()
+	}
+	defer e.Close()
+	var b strings.Builder
+	containers, err := e.Containers(ctx, "")
+	for _, c := range containers {
+		if strings.HasPrefix(c.Project, projectPrefix) {
+			fmt.Fprintln(&b, c.Ref())
+		}
+	}
+	networks, err2 := e.Networks(ctx)
+	for _, n := range networks {
+		if strings.HasPrefix(n.Project, projectPrefix) {
+			fmt.Fprintln(&b, n.Ref())
+		}
+	}
+	volumes, err3 := e.Volumes(ctx)
+	for _, v := range volumes {
+		if strings.HasPrefix(v.Project, projectPrefix) {
+			fmt.Fprintln(&b, v.Ref())
+		}
+	}
+	if err := errors.Join(err, err2, err3); err != nil {
+		fmt.Fprintln(&b, err)
+	}
+	return b.String()
+}
+
+// stage is one test's project on the engine.
+type stage struct {
+	t       *testing.T
+	project string
+	dir     string
+	web     string // the app's port
+	env     []string
+	engine  *docker.Engine
+	runner  *runner.Runner
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	t.Parallel()
+	e, err := docker.New(docker.Options{LookupEnv: os.LookupEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports := freePorts(t, 3)
+	s := &stage{
+		t: t, project: projectPrefix + strings.ToLower(rand.Text()[:10]), dir: t.TempDir(), web: ports[0],
+		engine: e, runner: runner.New(e),
+		env: []string{"WEBAPP_PORT=" + ports[0], "POSTGRES_PORT=" + ports[1], "REDIS_PORT=" + ports[2]},
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
+		defer cancel()
+		grace := time.Duration(0)
+		_, err := s.runner.Down(ctx, s.project, runner.DownOptions{
+			Volumes: true, Images: runner.RemoveLocalImages, Grace: &grace,
+		})
+		if err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+		e.Close()
+	})
+	return s
+}
+
+// freePorts gives ports that were free a moment ago, each another.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var out []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // at the end, so that none is given twice
+		_, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, port)
+	}
+	return out
+}
+
+// result is the end of a command.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+func (s *stage) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(s.t.Context(), name, args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.env...)
+	return cmd
+}
+
+func (s *stage) exec(name string, args ...string) result {
+	s.t.Helper()
+	cmd := s.command(name, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("%s: %v", cmd, err)
+	}
+	s.t.Logf("%s %s: exit code %d\n%s%s", filepath.Base(name), strings.Join(args, " "), r.code, r.stdout, r.stderr)
+	return r
+}
+
+// run runs stackctl on the project and wants its exit code.
+func (s *stage) run(code int, args ...string) result {
+	s.t.Helper()
+	r := s.exec(binary, append([]string{"-p", s.project}, args...)...)
+	if r.code != code {
+		s.t.Fatalf("stackctl %s: exit code %d, want %d", strings.Join(args, " "), r.code, code)
+	}
+	return r
+}
+
+// compose runs Docker Compose on the project and wants success.
+func (s *stage) compose(args ...string) result {
+	s.t.Helper()
+	name := os.Getenv("COMPOSE")
+	if name == "" {
+		s.t.Fatal("COMPOSE has to name a Docker Compose 2: test/engine/compose.sh gives one")
+	}
+	r := s.exec(name, append([]string{"-p", s.project}, args...)...)
+	if r.code != 0 {
+		s.t.Fatalf("docker-compose %s: exit code %d", strings.Join(args, " "), r.code)
+	}
+	return r
+}
+
+// containers gives the project's containers by service.
+func (s *stage) containers() map[string]state.Container {
+	s.t.Helper()
+	all, err := s.engine.Containers(s.t.Context(), s.project)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out := map[string]state.Container{}
+	for _, c := range all {
+		if _, twice := out[c.Service]; twice {
+			s.t.Fatalf("two containers of service %s", c.Service)
+		}
+		out[c.Service] = c
+	}
+	return out
+}
+
+// resources lists the project's containers, networks and volumes, sorted.
+func (s *stage) resources() []string {
+	s.t.Helper()
+	out := []string{}
+	for _, c := range s.containers() {
+		out = append(out, c.Ref().String())
+	}
+	networks, err := s.engine.Networks(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, n := range networks {
+		if n.Project == s.project {
+			out = append(out, n.Ref().String())
+		}
+	}
+	volumes, err := s.engine.Volumes(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, v := range volumes {
+		if v.Project == s.project {
+			out = append(out, v.Ref().String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// waitHealthy waits until the engine itself calls every container healthy, which
+// can be a whole interval after `up` has.
+func (s *stage) waitHealthy() {
+	s.t.Helper()
+	s.eventually("the engine calls every container healthy", func() bool {
+		for _, c := range s.containers() {
+			if c.Health != "healthy" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// eventually looks again and again until a state is reached.
+func (s *stage) eventually(what string, reached func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !reached() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatalf("it never happened that %s", what)
+		}
+	}
+}
+
+// url is an address of the app.
+func (s *stage) url(path string) string { return "http://127.0.0.1:" + s.web + path }
+
+// get asks the app and wants an answer in JSON.
+func (s *stage) get(path string) (int, map[string]any) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url(path), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.answer(request)
+}
+
+func (s *stage) addUser(name string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"name":%q,"email":"%s@example.org"}`, name, name)
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url("/users"), strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if code, answer := s.answer(request); code != http.StatusCreated {
+		s.t.Fatalf("POST /users: %d %v", code, answer)
+	}
+}
+
+func (s *stage) answer(request *http.Request) (int, map[string]any) {
+	s.t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var answer map[string]any
+	if err := json.Unmarshal(text, &answer); err != nil {
+		s.t.Fatalf("%s: %v in %s", request.URL, err, text)
+	}
+	return response.StatusCode, answer
+}
+
+// users gives the names of the app's users.
+func (s *stage) users() []string {
+	s.t.Helper()
+	code, answer := s.get("/users")
+	if code != http.StatusOK {
+		s.t.Fatalf("GET /users: %d %v", code, answer)
+	}
+	names := []string{}
+	for _, user := range answer["users"].([]any) {
+		names = append(names, user.(map[string]any)["name"].(string))
+	}
+	return names
+}
+
+// inspect gives all that the engine knows of something, by a path of its API.
+func (s *stage) inspect(path string, into any) {
+	s.t.Helper()
+	socket, ok := strings.CutPrefix(cmpOr(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock"), "unix://")
+	if !ok {
+		s.t.Fatal("these tests look at the engine through a unix socket")
+	}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://engine/v1.41"+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// up brings a stack of the test's own up, through the library.
+func (s *stage) up(stack *spec.Stack, o runner.UpOptions) (*runner.Report, error) {
+	s.t.Helper()
+	p, err := stack.Project(s.t.Context(), spec.WithName(s.project), spec.WithWorkingDir(s.dir))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.runner.Up(s.t.Context(), p, o)
+}
+
+// shell is a service that runs a script in the small image.
+func shell(name, script string) *spec.Service {
+	return &spec.Service{
+		Name: name, Image: "alpine", Command: []spec.Value{"sh", "-c", spec.Literal(script)}, StopSignal: "SIGKILL",
+	}
+}
+
+// probe is a healthcheck that runs a script every 100 ms.
+func probe(script string) *spec.Healthcheck {
+	return &spec.Healthcheck{
+		Test: spec.ShellTest(spec.Literal(script)), Interval: time.Second, Timeout: 5 * time.Second, Retries: 1,
+		StartPeriod: time.Second, StartInterval: 100 * time.Millisecond,
+	}
+}
+
+// logText joins the lines of a failure's log.
+func logText(lines []engine.LogLine) string {
+	var out []string
+	for _, l := range lines {
+		out = append(out, l.Text)
+	}
+	return strings.Join(out, "\n")
+}
+
+// background is a command that goes on while the test does something else.
+type background struct {
+	s      *stage
+	cmd    *exec.Cmd
+	stderr *output
+	stdout *output
+}
+
+func (s *stage) start(args ...string) *background {
+	s.t.Helper()
+	b := &background{s: s, cmd: s.command(binary, append([]string{"-p", s.project}, args...)...), stderr: newOutput(), stdout: newOutput()}
+	b.cmd.Stdout, b.cmd.Stderr = b.stdout, b.stderr
+	if err := b.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// end sends a signal and gives the exit code.
+func (b *background) end(signal syscall.Signal) result {
+	b.s.t.Helper()
+	if err := b.cmd.Process.Signal(signal); err != nil {
+		b.s.t.Fatal(err)
+	}
+	_ = b.cmd.Wait() // the exit code says it
+	r := result{b.stdout.String(), b.stderr.String(), b.cmd.ProcessState.ExitCode()}
+	b.s.t.Logf("%s, after %s: exit code %d\n%s%s", b.cmd, signal, r.code, r.stdout, r.stderr)
+	return r
+}
+
+// withoutCancel is a context for cleaning up after a test.
+func withoutCancel(t *testing.T) context.Context {
+	t.Helper()
+	return context.WithoutCancel(t.Context())
+}
