@@ -229,6 +229,7 @@ func TestImageThatIsNowhere(t *testing.T) {
 
 // An up that is interrupted, or killed, is finished by the next one.
 func TestInterruptedUp(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		signal syscall.Signal
 		code   int
