@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -21,6 +20,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/engine/enginetest"
 	"github.com/stackctl/stackctl/pkg/runner/event"
+	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -42,14 +42,7 @@ volumes: {data: {}}
 
 func project(t *testing.T, text string) *types.Project {
 	t.Helper()
-	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir:  t.TempDir(),
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(text)}},
-	}, func(o *loader.Options) { o.SetProjectName("shop", true) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return projecttest.Load(t, t.TempDir(), text, nil)
 }
 
 func newEngine() *enginetest.Engine {

@@ -6,10 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
@@ -39,13 +38,7 @@ volumes: {data: {}}
 func desired(t *testing.T, text string, replace ...string) state.Desired {
 	t.Helper()
 	text = strings.NewReplacer(replace...).Replace(text)
-	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir:  t.TempDir(),
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(text)}},
-	}, func(o *loader.Options) { o.SetProjectName("shop", true) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := projecttest.Load(t, t.TempDir(), text, nil)
 	d, err := state.Flatten(p)
 	if err != nil {
 		t.Fatal(err)

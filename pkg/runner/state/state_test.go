@@ -4,24 +4,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
 func load(t *testing.T, text string) *types.Project {
 	t.Helper()
-	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir:  "/src",
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(text)}},
-		Environment: types.Mapping{"TOKEN": "canary"},
-	}, func(o *loader.Options) { o.SetProjectName("shop", true) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return projecttest.Load(t, "/src", text, types.Mapping{"TOKEN": "canary"})
 }
 
 func flatten(t *testing.T, text string) state.Desired {

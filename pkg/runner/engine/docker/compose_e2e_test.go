@@ -25,7 +25,7 @@ import (
 func TestSameContainerAsDockerCompose(t *testing.T) {
 	compose := os.Getenv("COMPOSE")
 	if compose == "" {
-		t.Skip("COMPOSE names no Docker Compose")
+		t.Fatal("COMPOSE has to name a Docker Compose 2: test/engine/compose.sh gives one")
 	}
 	s := newStand(t)
 	dir := t.TempDir()

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
 	"github.com/stackctl/stackctl/pkg/runner/internal/observer"
+	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/probe"
 	"github.com/stackctl/stackctl/pkg/runner/state"
@@ -45,13 +44,7 @@ func setUp(t *testing.T, text string) (*enginetest.Engine, *plan.Plan) {
 
 func planFor(t *testing.T, e *enginetest.Engine, text string, opts plan.Options) *plan.Plan {
 	t.Helper()
-	p, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
-		WorkingDir:  t.TempDir(),
-		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(text)}},
-	}, func(o *loader.Options) { o.SetProjectName("shop", true) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := projecttest.Load(t, t.TempDir(), text, nil)
 	d, err := state.Flatten(p)
 	if err != nil {
 		t.Fatal(err)
