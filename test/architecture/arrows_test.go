@@ -20,7 +20,7 @@ const module = "github.com/stackctl/stackctl"
 var arrows = map[string][]string{
 	"":                                {},
 	"cmd/stackctl":                    {"cmd/stackctl/internal/cli"},
-	"cmd/stackctl/internal/cli":       {"", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/runner", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state"},
+	"cmd/stackctl/internal/cli":       {"", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/runner", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state", "templates"},
 	"cmd/stackctl/internal/display":   {"pkg/runner/event", "pkg/runner/plan"},
 	"pkg/spec":                        {"pkg/spec/render/compose"},
 	"pkg/spec/render/compose":         {},
@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"pkg/runner/engine/enginetest":    {"pkg/runner/engine", "pkg/runner/state"},
 	"pkg/runner/state":                {},
 	"pkg/runner/event":                {},
+	"templates":                       {},
 	"webapp":                          {},
 	"examples/...":                    {"pkg/..."},
 	"test/...":                        {"pkg/..."},

@@ -26,7 +26,7 @@ func (g *globalOptions) ignoreDotenv(ctx context.Context) {
 	if err := git("check-ignore", "-q", dotenvName); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		return
 	}
-	if err := appendLine(filepath.Join(g.app.Dir, ".gitignore"), dotenvName, false); err != nil {
+	if err := appendLine(filepath.Join(g.app.Dir, ".gitignore"), "", dotenvName, false); err != nil {
 		g.warn("git does not ignore " + dotenvName + ", and it cannot be added to .gitignore: " + err.Error())
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/templates"
 )
 
 // passwordVariable is the one variable of the built-in stack without a default.
@@ -44,7 +45,7 @@ func (g *globalOptions) givePassword(ctx context.Context, e engine.Engine, s *so
 	// shells.
 	password := rand.Text()
 	g.ignoreDotenv(ctx)
-	if err := appendLine(filepath.Join(g.app.Dir, dotenvName), passwordVariable+"="+password, true); err != nil {
+	if err := appendLine(filepath.Join(g.app.Dir, dotenvName), templates.Env(), passwordVariable+"="+password, true); err != nil {
 		return fmt.Errorf("keep the new database password: %w", err)
 	}
 	s.variables[passwordVariable] = password
@@ -65,10 +66,10 @@ func passwordRefused(volume string) error {
 	}
 }
 
-// appendLine adds a line to a file, or makes the file. Whoever reads it sees the
-// old content or the new one, never a part; a secret file can afterwards be read
-// by its owner only. A link is followed.
-func appendLine(path, line string, secret bool) error {
+// appendLine adds a line to a file, or makes the file, with header in front.
+// Whoever reads it sees the old content or the new one, never a part; a secret
+// file can afterwards be read by its owner only. A link is followed.
+func appendLine(path, header, line string, secret bool) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -89,6 +90,9 @@ func appendLine(path, line string, secret bool) error {
 		mode &= 0o600
 	}
 	text := string(content)
+	if !exists {
+		text = header
+	}
 	newline := "\n"
 	if strings.Contains(text, "\r\n") {
 		newline = "\r\n"

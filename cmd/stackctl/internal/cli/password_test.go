@@ -3,8 +3,13 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackctl/stackctl/templates"
 )
 
 func TestAppendLine(t *testing.T) {
@@ -17,8 +22,8 @@ func TestAppendLine(t *testing.T) {
 		want   string
 		become os.FileMode
 	}{
-		{name: "no file, a secret", secret: true, want: "X=1\n", become: 0o600},
-		{name: "no file", want: "X=1\n", become: 0o644},
+		{name: "no file, a secret", secret: true, want: "# new\nX=1\n", become: 0o600},
+		{name: "no file", want: "# new\nX=1\n", become: 0o644},
 		{name: "content is kept", before: "# mine\nA=b\n", mode: 0o600, secret: true, want: "# mine\nA=b\nX=1\n", become: 0o600},
 		{name: "the last line has no end", before: "A=b", mode: 0o640, want: "A=b\nX=1\n", become: 0o640},
 		{name: "others could read it", before: "A=b\n", mode: 0o644, secret: true, want: "A=b\nX=1\n", become: 0o600},
@@ -34,7 +39,7 @@ func TestAppendLine(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := appendLine(path, "X=1", c.secret); err != nil {
+			if err := appendLine(path, "# new\n", "X=1", c.secret); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(path)
@@ -59,7 +64,7 @@ func TestAppendLineFollowsLinks(t *testing.T) {
 	if err := os.Symlink(filepath.Join("real", "shared.env"), link); err != nil {
 		t.Skip(err)
 	}
-	if err := appendLine(link, "X=1", true); err != nil {
+	if err := appendLine(link, "# new\n", "X=1", true); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
@@ -67,5 +72,25 @@ func TestAppendLineFollowsLinks(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(filepath.Join(dir, "real", "shared.env")); string(got) != "A=b\nX=1\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A new .env shows every variable that the stack has a default for, with it.
+func TestEnvTemplate(t *testing.T) {
+	t.Parallel()
+	text, err := builtIn("").Compose()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults := map[string]string{}
+	for _, m := range regexp.MustCompile(`\$\{(\w+):-([^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+		defaults[m[1]] = m[2]
+	}
+	shown := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# ([A-Z_]+)=(.*)$`).FindAllStringSubmatch(templates.Env(), -1) {
+		shown[m[1]] = m[2]
+	}
+	if diff := cmp.Diff(defaults, shown); diff != "" || len(defaults) == 0 {
+		t.Errorf("variables (-stack +template):\n%s", diff)
 	}
 }
