@@ -75,7 +75,13 @@ func (r *Runner) PlanDown(ctx context.Context, project string, o DownOptions) (*
 	if project == "" {
 		return nil, fmt.Errorf("down: no project named")
 	}
-	observed, err := observer.Observe(ctx, r.engine, observer.Want{Project: project})
+	want := observer.Want{Project: project}
+	if o.Images != RemoveNoImages {
+		for _, service := range o.Services {
+			want.Images = append(want.Images, plan.LocalImage(project, service))
+		}
+	}
+	observed, err := observer.Observe(ctx, r.engine, want)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
@@ -158,6 +159,20 @@ func TestReplacementKeepsAnonymousVolumes(t *testing.T) {
 	got, err := s.engine.Exec(t.Context(), second.ID, []string{"redis-cli", "get", "k"})
 	if err != nil || strings.TrimSpace(got.Output) != "canary" {
 		t.Errorf("value after the replacement: %q, %v", got.Output, err)
+	}
+
+	// It goes with the project's other volumes, though it has been named since.
+	if _, err := s.runner.Down(t.Context(), s.project, runner.DownOptions{Volumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	volumes, err := s.engine.Volumes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range second.Mounts {
+		if slices.ContainsFunc(volumes, func(v state.Volume) bool { return v.Name == m.Name }) {
+			t.Errorf("down left volume %s", m.Name)
+		}
 	}
 }
 

@@ -126,6 +126,8 @@ func newStage(t *testing.T) *stage {
 		grace := time.Duration(0)
 		_, err := s.runner.Down(ctx, s.project, runner.DownOptions{
 			Volumes: true, Images: runner.RemoveLocalImages, Grace: &grace,
+			// The image of the app goes, though a down before has removed its container.
+			Services: []string{"webapp"}, RemoveOrphans: true,
 		})
 		if err != nil {
 			t.Errorf("clean up: %v", err)

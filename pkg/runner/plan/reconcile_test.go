@@ -439,6 +439,16 @@ func TestTeardown(t *testing.T) {
 `,
 		},
 		{
+			name: "local images go though an earlier down has removed the containers",
+			change: func(_ *testing.T, o *state.Observed) {
+				o.Containers, o.Networks, o.Volumes = nil, nil, nil
+			},
+			opts: plan.DownOptions{Images: plan.RemoveLocalImages, Services: []string{"web", "db", "cache"}},
+			want: `
+[1] remove image shop-web: down --rmi local
+`,
+		},
+		{
 			name: "what is not the project's stays",
 			change: func(_ *testing.T, o *state.Observed) {
 				o.Containers = nil

@@ -24,7 +24,8 @@ const (
 // DownOptions change what [Teardown] decides.
 type DownOptions struct {
 	// Services are the services of the stack; containers of others are orphans.
-	// Nil means that the stack is not known: then nothing is an orphan.
+	// Nil means that the stack is not known: then nothing is an orphan, and the
+	// images of services without a container stay.
 	Services []string
 	// RemoveOrphans removes orphans too.
 	RemoveOrphans bool
@@ -100,7 +101,7 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 		}
 	}
 	if opts.Images != RemoveNoImages {
-		for _, image := range imagesOf(o, gone, opts.Images) {
+		for _, image := range imagesOf(o, gone, opts) {
 			p.add(RemoveImage{image}, "down --rmi "+string(opts.Images), removed...)
 		}
 	}
@@ -110,19 +111,31 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 	return p, nil
 }
 
-// imagesOf names the images to remove, sorted.
-func imagesOf(o state.Observed, gone []state.Container, which RemoveImages) []string {
+// imagesOf names the images to remove, sorted. Those of services without a
+// container, which an earlier `down` has removed, go too.
+func imagesOf(o state.Observed, gone []state.Container, opts DownOptions) []string {
 	var out []string
 	for _, c := range gone {
-		// What was built for the project without a name of its own has Compose's
-		// default name.
-		local := c.Image == o.Project+"-"+c.Service
-		if (which == RemoveAllImages || local) && !slices.Contains(out, c.Image) {
+		if opts.Images == RemoveAllImages || c.Image == LocalImage(o.Project, c.Service) {
 			out = append(out, c.Image)
 		}
 	}
+	for _, service := range opts.Services {
+		if image := LocalImage(o.Project, service); hasImage(o, image) {
+			out = append(out, image)
+		}
+	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
+}
+
+// LocalImage is Compose's default name for what is built for a service that
+// names no image.
+func LocalImage(project, service string) string { return project + "-" + service }
+
+func hasImage(o state.Observed, ref string) bool {
+	_, there := o.Images[ref]
+	return there
 }
 
 func usersOfNetwork(containers []state.Container, n state.Network) []string {

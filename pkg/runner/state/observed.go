@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -71,6 +72,15 @@ type Mount struct {
 	// Name is the volume's name; empty for other types.
 	Name   string
 	Target string
+}
+
+// Anonymous says that the mount is a volume which nobody has named: the engine
+// gives such a one 64 hexadecimal digits for a name.
+func (m Mount) Anonymous() bool {
+	if m.Type != "volume" || len(m.Name) != 64 {
+		return false
+	}
+	return strings.Trim(m.Name, "0123456789abcdef") == ""
 }
 
 // Network is a network as the engine has it.

@@ -42,7 +42,7 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 	case plan.StopContainer:
 		return "", r.Engine.StopContainer(ctx, op.Container.ID, op.Grace)
 	case plan.RemoveContainer:
-		return "", r.Engine.RemoveContainer(whole, op.Container.ID, op.Volumes)
+		return "", r.execRemoveContainer(whole, op)
 	case plan.RemoveNetwork:
 		return "", r.Engine.RemoveNetwork(whole, op.Network.ID)
 	case plan.RemoveVolume:
@@ -211,6 +211,24 @@ func (r *run) execWait(ctx context.Context, op plan.WaitReady) (string, error) {
 		return "by our own probe", nil
 	}
 	return "", nil
+}
+
+// execRemoveContainer removes anonymous volumes by name, too: one that a
+// replacement has carried over was named to the engine then, so that the engine
+// does not count it as the container's own any more.
+func (r *run) execRemoveContainer(ctx context.Context, op plan.RemoveContainer) error {
+	if err := r.Engine.RemoveContainer(ctx, op.Container.ID, op.Volumes); err != nil || !op.Volumes {
+		return err
+	}
+	for _, m := range op.Container.Mounts {
+		if !m.Anonymous() {
+			continue
+		}
+		if err := r.Engine.RemoveVolume(ctx, m.Name); err != nil && !errdefs.IsConflict(err) {
+			return err // a conflict says that another container uses it
+		}
+	}
+	return nil
 }
 
 // execRemoveImage leaves an image that others use: it is no failure of `down`.
