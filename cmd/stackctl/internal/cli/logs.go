@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -109,7 +108,7 @@ func (o *logsOptions) known(ctx context.Context, e engine.Engine, s *source) ([]
 		case here:
 			out = append(out, name)
 		case !slices.Contains(s.services(), name):
-			return nil, fmt.Errorf("%w: %s (the stack has %s)", runner.ErrUnknownService, name, strings.Join(s.services(), ", "))
+			return nil, s.unknown(name)
 		}
 	}
 	return out, nil

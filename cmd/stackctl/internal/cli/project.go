@@ -3,11 +3,15 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
+	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
@@ -71,6 +75,20 @@ func (s *source) services() []string {
 		out = append(out, service.Name)
 	}
 	return out
+}
+
+// checkServices refuses a service that the stack does not have.
+func (s *source) checkServices(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(s.services(), name) {
+			return s.unknown(name)
+		}
+	}
+	return nil
+}
+
+func (s *source) unknown(service string) error {
+	return fmt.Errorf("%w: %s (the stack has %s)", runner.ErrUnknownService, service, strings.Join(s.services(), ", "))
 }
 
 // setBuildContext says where the source of the stack's own app is.

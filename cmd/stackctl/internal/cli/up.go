@@ -106,6 +106,9 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkServices(o.services); err != nil {
+		return err // before a password is made for nothing
+	}
 	if err := o.locateSource(ctx, s); err != nil {
 		return err
 	}
