@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -338,4 +339,42 @@ type builder func()
 func (b builder) Build(context.Context, string, *state.ServiceSpec, func(engine.Progress)) (string, error) {
 	b()
 	return "", nil
+}
+
+// A replacement takes over the volumes that nobody has named, whether the image
+// or the definition asks for them, and no named one that the definition has
+// dropped.
+func TestReplaceKeepsAnonymousVolumes(t *testing.T) {
+	const ofImage, ofDefinition, replaced = "a", "b", "c"
+	anonymous := func(letter, target string) state.Mount {
+		return state.Mount{Type: "volume", Name: strings.Repeat(letter, 64), Target: target}
+	}
+	e := enginetest.New()
+	e.AddImage("img", "sha256:1")
+	e.AddContainer(state.Container{
+		ID: "old", Name: "shop-a-1", Project: "shop", Service: "a", Number: 1, State: "running", Hash: "v1:old", ImageID: "sha256:1",
+		Mounts: []state.Mount{
+			anonymous(ofImage, "/image"), anonymous(ofDefinition, "/definition"), anonymous(replaced, "/named-now"),
+			{Type: "volume", Name: "shop_dropped", Target: "/dropped"},
+			{Type: "bind", Target: "/bound"},
+		},
+	})
+	todo := planFor(t, e, `
+services:
+  a: {image: img, volumes: [/definition, "data:/named-now"]}
+volumes: {data: {}}
+`, plan.Options{})
+	x := newExecutor(t, t.Context(), e)
+	if got := summary(x.Run(t.Context(), todo)); !strings.Contains(got, "replace shop-a-1: done") {
+		t.Fatal(got)
+	}
+	now, err := e.Containers(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []state.Mount{anonymous(ofImage, "/image"), anonymous(ofDefinition, "/definition")}
+	had := slices.DeleteFunc(now[0].Mounts, func(m state.Mount) bool { return m.Name == "" || m.Name == "shop_data" })
+	if diff := cmp.Diff(want, had); diff != "" {
+		t.Errorf("taken over (-want +got):\n%s", diff)
+	}
 }

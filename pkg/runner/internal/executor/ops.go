@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
@@ -163,12 +164,15 @@ func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string
 	return "", r.Engine.RenameContainer(ctx, id, op.New.Name)
 }
 
-// anonymous gives the old container's volumes that the new one does not mount by
-// its definition: those that its image asks for.
+// anonymous gives the old container's volumes without a name, which its image or
+// its definition asks for, less those that the new definition has something else
+// for. A named one that the definition does not mount any more is none of them.
 func anonymous(old state.Container, spec state.ContainerSpec) []state.Mount {
 	declared := map[string]bool{}
 	for _, v := range spec.Config.Volumes {
-		declared[v.Target] = true
+		if v.Type != types.VolumeTypeVolume || v.Source != "" {
+			declared[v.Target] = true
+		}
 	}
 	for _, target := range spec.Config.Tmpfs {
 		path, _, _ := strings.Cut(target, ":")
@@ -179,7 +183,7 @@ func anonymous(old state.Container, spec state.ContainerSpec) []state.Mount {
 		named[name] = true
 	}
 	return slices.DeleteFunc(slices.Clone(old.Mounts), func(m state.Mount) bool {
-		return m.Type != "volume" || declared[m.Target] || named[m.Name]
+		return !m.Anonymous() || declared[m.Target] || named[m.Name]
 	})
 }
 
