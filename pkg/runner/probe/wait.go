@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,14 +38,12 @@ func (w *Waiter) Wait(ctx context.Context, id string, condition state.Condition)
 
 	s := &wait{Waiter: w, id: id, condition: condition}
 	result, err := s.run(ctx, events)
-	if err != nil && parent.Err() == nil && errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		// The last look may be long ago, where the engine does the probing.
-		if again, err := s.lookAgain(parent); err == nil {
-			s.last, s.lastProbe = again, cmp.Or(s.lastProbe, again.LastProbe)
-		}
-		err = s.notReady(fmt.Sprintf("%s after %s", s.standing(), w.Timeout), func(e *NotReadyError) { e.TimedOut = true })
-	} else if err != nil && parent.Err() != nil {
+	switch {
+	case err == nil:
+	case parent.Err() != nil:
 		err = context.Cause(parent)
+	case ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
+		result, err = s.timeUp(parent)
 	}
 	result.Probes = s.probes
 	return result, err
@@ -150,10 +147,17 @@ func (s *wait) look(ctx context.Context) (Result, bool, error) {
 // lastLookTimeout bounds the look at a container whose time is up.
 const lastLookTimeout = 5 * time.Second
 
-func (s *wait) lookAgain(ctx context.Context) (engine.Inspection, error) {
-	ctx, cancel := context.WithTimeout(ctx, lastLookTimeout)
+// timeUp looks once more, since the last look may be long ago where the engine
+// does the probing, and gives the error of a wait that has run out.
+func (s *wait) timeUp(ctx context.Context) (Result, error) {
+	looking, cancel := context.WithTimeout(ctx, lastLookTimeout)
 	defer cancel()
-	return s.Engine.Inspect(ctx, s.id)
+	result, done, err := s.look(looking)
+	var notReady *NotReadyError
+	if errors.As(err, &notReady) || done && err == nil {
+		return result, err
+	}
+	return Result{}, s.notReady(fmt.Sprintf("%s after %s", s.standing(), s.Timeout), func(e *NotReadyError) { e.TimedOut = true })
 }
 
 // looping gives an error for a container that its restart policy brings back

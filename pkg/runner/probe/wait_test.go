@@ -226,6 +226,26 @@ func TestWaitDeadlineOfAnEngineThatProbes(t *testing.T) {
 	}
 }
 
+// A container that got ready behind our back, with the event lost, is ready.
+func TestWaitDeadlineFindsAHealthyContainer(t *testing.T) {
+	f := setUp(t, service{healthcheck: true, startInterval: time.Millisecond, startPeriod: time.Second}, enginetest.Behaviour{})
+	f.waiter.Timeout = 50 * time.Millisecond
+	f.waiter.KnowsStartInterval = true
+	f.start(t)
+	looks := 0
+	f.engine.FailWith(func(c enginetest.Call) error {
+		if c.Method == "Inspect" {
+			if looks++; looks == 2 { // the one after the deadline
+				return f.engine.SetHealth("shop-db-1", "healthy")
+			}
+		}
+		return nil
+	})
+	if got, err := f.waiter.Wait(t.Context(), f.id, state.Healthy); err != nil || got.Health != "healthy" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
 // A cancelled wait gives the cause, not "context canceled".
 func TestWaitCancelled(t *testing.T) {
 	f := setUp(t, service{healthcheck: true, startInterval: time.Millisecond}, enginetest.Behaviour{FailingProbes: -1})
