@@ -57,6 +57,8 @@ type InterruptedError struct {
 	Cause error
 	// Running names the project's containers that still run, sorted.
 	Running []string
+	// Unknown is why Running could not be looked up; nil when it was.
+	Unknown error
 }
 
 func (e *InterruptedError) Error() string {

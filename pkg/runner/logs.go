@@ -122,12 +122,15 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 			}
 			alive := false
 			for _, c := range now {
-				if c.State == "exited" || c.State == "dead" || c.State == "created" {
+				if len(o.Services) > 0 && !slices.Contains(o.Services, c.Service) ||
+					c.State == "exited" || c.State == "dead" || c.State == "created" {
 					continue
 				}
 				alive = true
-				if c.ID == id {
-					f.follow(ctx, c, engine.LogOptions{Follow: true, Since: f.lastLine(id)})
+				// One that restarts has no log to follow before its next start, which
+				// an event tells.
+				if c.ID == id && c.State == "running" {
+					f.follow(ctx, c, f.rest(id, o))
 				}
 			}
 			if !alive {
@@ -192,8 +195,13 @@ func (f *follower) follow(ctx context.Context, c state.Container, o engine.LogOp
 	})
 }
 
-func (f *follower) lastLine(id string) time.Time {
+// rest asks for what comes after the last line that was read of a container; of
+// one that has written nothing, for what was asked for at first.
+func (f *follower) rest(id string, o LogOptions) engine.LogOptions {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last[id]
+	if last, read := f.last[id]; read {
+		return engine.LogOptions{Follow: true, Since: last}
+	}
+	return engine.LogOptions{Follow: true, Since: o.Since, Tail: o.Tail}
 }

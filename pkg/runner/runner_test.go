@@ -333,6 +333,16 @@ func TestStatus(t *testing.T) {
 	if got.Ready() {
 		t.Error("ready though web has ended")
 	}
+
+	// One container more than is wanted is shown, with what up would do.
+	e.AddContainer(state.Container{Name: "shop-web-2", Project: "shop", Service: "web", Number: 2})
+	if got, err = r.Status(t.Context(), p, runner.StatusOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	last := got.Containers[len(got.Containers)-1]
+	if last.Container != "shop-web-2" || last.Drift != "web is scaled to 1" {
+		t.Errorf("the surplus container: %+v", last)
+	}
 }
 
 // Lines of several containers are merged by time, and Tail counts for each.

@@ -85,11 +85,14 @@ func (r *Runner) Status(ctx context.Context, p *types.Project, o StatusOptions) 
 		}
 	}
 	for _, c := range observed.Containers {
-		if _, known := desired.Service(c.Service); !known && !slices.Contains(desired.Inactive, c.Service) {
-			row := rowOf(c)
-			row.Orphan = true
-			out.Containers = append(out.Containers, row)
+		if slices.ContainsFunc(out.Containers, func(row ContainerStatus) bool { return row.Container == c.Name }) {
+			continue
 		}
+		row := rowOf(c)
+		_, known := desired.Service(c.Service)
+		row.Orphan = !known && !slices.Contains(desired.Inactive, c.Service)
+		row.Drift = drift[c.Name]
+		out.Containers = append(out.Containers, row)
 	}
 	r.probeStarting(ctx, out.Containers)
 	slices.SortStableFunc(out.Containers, func(a, b ContainerStatus) int { return cmp.Compare(a.Service, b.Service) })

@@ -203,14 +203,15 @@ func (r *Runner) explain(ctx context.Context, project string, err error) error {
 		}
 	case interrupted:
 		e := &InterruptedError{Cause: cause}
-		containers, listErr := r.engine.Containers(ctx, project)
+		containers, err := r.engine.Containers(ctx, project)
+		e.Unknown = err
 		for _, c := range containers {
 			if c.State == "running" || c.State == "restarting" || c.State == "paused" {
 				e.Running = append(e.Running, c.Name)
 			}
 		}
 		slices.Sort(e.Running)
-		return errors.Join(e, listErr)
+		return e
 	}
 	return err
 }

@@ -59,6 +59,9 @@ type StartContainer struct {
 	Container state.ContainerSpec
 	// ID is the container's; empty for one that this plan makes.
 	ID string
+	// IfReplaced starts it only if the plan's replacement took place: one that has
+	// done its work is not run again.
+	IfReplaced bool
 }
 
 // WaitReady waits until a container meets a condition.

@@ -64,6 +64,7 @@ func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
 		plan:     &Plan{Project: d.Project},
 		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
 		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
+		replaced: map[string]bool{}, stops: map[string]int{},
 	}
 	if err := r.choose(); err != nil {
 		return nil, err
@@ -71,10 +72,13 @@ func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
 	r.reconcileNetworks()
 	r.reconcileVolumes()
 	r.reconcileImages()
+	// What gives up host ports comes first, so that what takes them can wait.
+	r.reconcileOrphans()
+	r.reconcileSurplus()
+	r.reconcilePorts()
 	for _, s := range r.services {
 		r.reconcileService(s)
 	}
-	r.reconcileOrphans()
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, err
 	}
@@ -102,6 +106,11 @@ type reconciler struct {
 	// anew names the networks that are made in this run, so that containers with
 	// an attachment to one of the same name have to be replaced.
 	anew map[string]bool
+	// replaced names the services with a container that is replaced for sure.
+	replaced map[string]bool
+	// stops gives the nodes after which containers, by id, have given up their
+	// host ports to others.
+	stops map[string]int
 }
 
 // choose fills services and needed.
@@ -184,7 +193,11 @@ func (r *reconciler) reconcileNetworks() {
 		case !exists:
 			r.networks[n.Name] = r.plan.add(CreateNetwork{n}, "does not exist")
 			r.anew[n.Name] = true
-		case seen.Project != r.desired.Project:
+		case seen.Project == r.desired.Project:
+			if seen.Hash != "" && seen.Hash != n.Labels[state.LabelHash] {
+				r.plan.warn("network %s was made from another definition; `down` and `up` make it anew", n.Name)
+			}
+		default:
 			r.problem(ErrConflict, "network %s exists and %s; remove it, or declare it `external: true` to use it as it is", n.Name, owner(seen.Project))
 		}
 	}
@@ -219,22 +232,28 @@ func (r *reconciler) reconcileVolumes() {
 }
 
 func (r *reconciler) reconcileImages() {
+	// What one service builds, another may only use: it is not pulled then.
+	built := map[string]bool{}
 	for _, s := range r.services {
-		if r.images[s.Image] != 0 || len(s.Containers) == 0 {
+		if s.Config.Build == nil || len(s.Containers) == 0 || built[s.Image] {
+			continue
+		}
+		built[s.Image] = true
+		_, there := r.observed.Images[s.Image]
+		switch {
+		case r.opts.Build:
+			r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "asked for with --build")
+		case s.Config.PullPolicy == types.PullPolicyBuild:
+			r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "its pull_policy is build")
+		case !there:
+			r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "is not on the engine")
+		}
+	}
+	for _, s := range r.services {
+		if built[s.Image] || r.images[s.Image] != 0 || len(s.Containers) == 0 {
 			continue
 		}
 		_, there := r.observed.Images[s.Image]
-		if s.Config.Build != nil {
-			switch {
-			case r.opts.Build:
-				r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "asked for with --build")
-			case s.Config.PullPolicy == types.PullPolicyBuild:
-				r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "its pull_policy is build")
-			case !there:
-				r.images[s.Image] = r.plan.add(BuildImage{s.Image, s}, "is not on the engine")
-			}
-			continue
-		}
 		pull := PullImage{Image: s.Image, Platform: s.Config.Platform}
 		policy := r.opts.Pull
 		if policy == "" {
@@ -252,22 +271,94 @@ func (r *reconciler) reconcileImages() {
 	}
 }
 
+// reconcileSurplus removes containers beyond the number that is wanted.
+func (r *reconciler) reconcileSurplus() {
+	for _, s := range r.services {
+		for _, c := range r.observed.Containers {
+			if c.Service == s.Name && isSurplus(c, s) {
+				r.planRemove(c, fmt.Sprintf("%s is scaled to %d", s.Name, len(s.Containers)))
+			}
+		}
+	}
+}
+
+func isSurplus(c state.Container, s *state.ServiceSpec) bool {
+	return c.Number < 1 || c.Number > len(s.Containers)
+}
+
+// reconcilePorts stops containers that have a host port which their service no
+// longer wants and another one does: they are replaced in any case, and the
+// other one cannot start before.
+func (r *reconciler) reconcilePorts() {
+	for _, s := range r.services {
+		for _, c := range r.observed.Containers {
+			if c.Service != s.Name || isSurplus(c, s) || !isRunning(c) {
+				continue
+			}
+			for _, p := range c.Ports {
+				heir := r.wants(p)
+				if heir != "" && heir != s.Name && !wantsPort(s, p) {
+					r.stops[c.ID] = r.plan.add(StopContainer{Container: c}, fmt.Sprintf("gives port %d to %s", p.HostPort, heir))
+					break
+				}
+			}
+		}
+	}
+}
+
+// wants names a chosen service that wants a host port.
+func (r *reconciler) wants(p state.Port) string {
+	for _, s := range r.services {
+		if wantsPort(s, p) {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+func wantsPort(s *state.ServiceSpec, p state.Port) bool {
+	return slices.ContainsFunc(s.Config.Ports, func(want types.ServicePortConfig) bool {
+		fixed, ok := state.FixedPort(want)
+		return ok && fixed.Overlaps(p)
+	})
+}
+
+// portsGivenUp are the nodes after which the host ports of a container are free.
+func (r *reconciler) portsGivenUp(want state.ContainerSpec) []int {
+	var needs []int
+	for _, c := range r.observed.Containers {
+		stop := r.stops[c.ID]
+		if stop == 0 {
+			continue
+		}
+		for _, port := range want.Config.Ports {
+			fixed, ok := state.FixedPort(port)
+			if ok && slices.ContainsFunc(c.Ports, fixed.Overlaps) {
+				needs = append(needs, stop)
+			}
+		}
+	}
+	return needs
+}
+
+// restartsWith names a dependency that is replaced and whose dependents restart
+// with it; empty when there is none.
+func (r *reconciler) restartsWith(s *state.ServiceSpec) string {
+	for _, dep := range s.DependsOn {
+		if dep.Restart && r.replaced[dep.Service] {
+			return dep.Service
+		}
+	}
+	return ""
+}
+
 // reconcileService decides for each container of a service.
 func (r *reconciler) reconcileService(s *state.ServiceSpec) {
 	seen := map[int][]state.Container{}
-	var surplus []state.Container
 	for _, c := range r.observed.Containers {
-		switch {
-		case c.Service != s.Name:
-		case c.Number < 1 || c.Number > len(s.Containers):
-			surplus = append(surplus, c)
-		default:
+		if c.Service == s.Name && !isSurplus(c, s) {
 			seen[c.Number] = append(seen[c.Number], c)
 		}
-	}
-	for _, c := range surplus {
-		cause := fmt.Sprintf("%s is scaled to %d", s.Name, len(s.Containers))
-		r.planRemove(c, cause)
 	}
 	for _, want := range s.Containers {
 		current, extra := pick(seen[want.Number], want)
@@ -282,7 +373,8 @@ func (r *reconciler) reconcileService(s *state.ServiceSpec) {
 // reconcileContainer decides for one container; current is nil when there is
 // none, and removed are the nodes that clear its name.
 func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.ContainerSpec, current *state.Container, removed []int) {
-	needs := slices.Concat(r.resources(s, want), r.dependencies(s), removed)
+	ports := r.portsGivenUp(want)
+	needs := slices.Concat(r.resources(s, want), r.dependencies(s), removed, ports)
 	var (
 		last int    // the node after which the container runs
 		id   string // the container's, when it stays
@@ -290,9 +382,10 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 	switch cause := r.diverged(s, want, current); {
 	case current == nil:
 		create := r.plan.add(CreateContainer{want}, "does not exist", slices.Concat(r.resources(s, want), removed)...)
-		last = r.plan.add(StartContainer{Container: want}, "created in this run", append(r.dependencies(s), create)...)
+		last = r.plan.add(StartContainer{Container: want}, "created in this run", slices.Concat(r.dependencies(s), ports, []int{create})...)
 	case cause != "":
-		replace := r.plan.add(ReplaceContainer{Old: *current, New: want}, cause, needs...)
+		r.replaced[s.Name] = true
+		replace := r.plan.add(ReplaceContainer{Old: *current, New: want}, cause, append(needs, r.stops[current.ID])...)
 		last = r.plan.add(StartContainer{Container: want}, "replaced in this run", replace)
 	default:
 		id = current.ID
@@ -302,7 +395,8 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 		}
 		if image := r.images[s.Image]; image != 0 {
 			before = r.plan.add(ReplaceContainer{Old: *current, New: want, IfImageChanged: true}, "its image may have changed", append(needs, before)...)
-			last = r.plan.add(StartContainer{Container: want}, "its image may have changed", before)
+			start := StartContainer{Container: want, IfReplaced: r.isDone(s, current)}
+			last = r.plan.add(start, "its image may have changed", before)
 			id = "" // known only when the image is
 			break
 		}
@@ -310,9 +404,14 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 		case r.isDone(s, current):
 			return
 		case current.State != "running" && current.State != "restarting":
-			last = r.plan.add(StartContainer{want, current.ID}, "is "+current.State, append(needs, before)...)
-		case current.State == "restarting", hasHealthcheck(s) && current.Health != "healthy":
-			last = before // it was started, and is not ready
+			last = r.plan.add(StartContainer{Container: want, ID: current.ID}, "is "+current.State, append(needs, before)...)
+		case current.State == "restarting", hasHealthcheck(s) && current.Health != "healthy",
+			r.needed[s.Name][types.ServiceConditionCompletedSuccessfully]:
+			last = before // it was started, and is not ready or not at its end
+		case r.restartsWith(s) != "":
+			cause := "restarts with " + r.restartsWith(s)
+			stop := r.plan.add(StopContainer{Container: *current}, cause, before)
+			last = r.plan.add(StartContainer{Container: want, ID: current.ID}, cause, append(needs, stop)...)
 		default:
 			if before != 0 {
 				r.made[s.Name] = append(r.made[s.Name], before)
@@ -414,6 +513,13 @@ func (r *reconciler) diverged(s *state.ServiceSpec, want state.ContainerSpec, c 
 			return "network " + a.Network + " was made anew"
 		}
 	}
+	for _, n := range r.observed.Networks { // sorted, so that the cause is always the same
+		_, attached := c.Networks[n.Name]
+		wanted := slices.ContainsFunc(want.Networks, func(a state.Attachment) bool { return a.Network == n.Name })
+		if attached && !wanted && n.Project == r.desired.Project {
+			return "is on network " + n.Name + ", where it should not be"
+		}
+	}
 	for _, v := range s.Config.Volumes {
 		if v.Type != types.VolumeTypeVolume || v.Source == "" {
 			continue
@@ -467,6 +573,7 @@ func (r *reconciler) planRemove(c state.Container, cause string) int {
 	var stop int
 	if isRunning(c) {
 		stop = r.plan.add(StopContainer{Container: c}, cause)
+		r.stops[c.ID] = stop
 	}
 	return r.plan.add(RemoveContainer{Container: c}, cause, stop)
 }

@@ -105,16 +105,16 @@ func TestReconcile(t *testing.T) {
 			want: `
 [1] create network shop_back: does not exist
 [2] create volume shop_data: does not exist
-[3] pull image redis: is not on the engine
-[4] pull image postgres: is not on the engine
-[5] build image shop-web: is not on the engine
-[6] create container shop-cache-1 <- #1 #3: does not exist
+[3] build image shop-web: is not on the engine
+[4] pull image redis: is not on the engine
+[5] pull image postgres: is not on the engine
+[6] create container shop-cache-1 <- #1 #4: does not exist
 [7] start container shop-cache-1 <- #6: created in this run
 [8] wait until running container shop-cache-1 <- #7: up ends when it runs
-[9] create container shop-db-1 <- #1 #2 #4: does not exist
+[9] create container shop-db-1 <- #1 #2 #5: does not exist
 [10] start container shop-db-1 <- #9: created in this run
 [11] wait until healthy container shop-db-1 <- #10: others start when it is healthy
-[12] create container shop-web-1 <- #1 #5: does not exist
+[12] create container shop-web-1 <- #1 #3: does not exist
 [13] start container shop-web-1 <- #7 #11 #12: created in this run
 [14] wait until running container shop-web-1 <- #13: up ends when it runs
 `,
@@ -300,6 +300,111 @@ services:
 `,
 		},
 		{
+			name: "a job that still runs is waited for",
+			desired: desired(t, `
+services:
+  job: {image: job}
+  web: {image: web, depends_on: {job: {condition: service_completed_successfully}}}
+`),
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-web-1").State = "created" },
+			want: `
+[1] wait until completed container shop-job-1: others start when it has completed
+[2] start container shop-web-1 <- #1: is created
+[3] wait until running container shop-web-1 <- #2: up ends when it runs
+`,
+		},
+		{
+			name: "a container that gives up a host port stops before the one that takes it",
+			desired: desired(t, `
+services:
+  a: {image: one, ports: ["8080:80"]}
+  b: {image: two, ports: ["8081:80"], depends_on: [a]}
+`),
+			change: func(t *testing.T, o *state.Observed) {
+				a, b := container(t, o, "shop-a-1"), container(t, o, "shop-b-1")
+				a.Hash, a.Ports = "v1:old", []state.Port{{HostIP: "0.0.0.0", HostPort: 8081, ContainerPort: 80, Protocol: "tcp"}}
+				b.Hash, b.Ports = "v1:old", []state.Port{{HostIP: "0.0.0.0", HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}}
+			},
+			want: `
+[1] stop container shop-a-1: gives port 8081 to b
+[2] stop container shop-b-1: gives port 8080 to a
+[3] replace container shop-a-1 <- #1 #2: its definition changed
+[4] start container shop-a-1 <- #3: replaced in this run
+[5] wait until running container shop-a-1 <- #4: up ends when it runs
+[6] replace container shop-b-1 <- #1 #2 #4: its definition changed
+[7] start container shop-b-1 <- #6: replaced in this run
+[8] wait until running container shop-b-1 <- #7: up ends when it runs
+`,
+		},
+		{
+			name: "an orphan gives up its host port first", opts: plan.Options{RemoveOrphans: true},
+			desired: desired(t, `{services: {front: {image: one, ports: ["8080:80"]}}}`),
+			change: func(_ *testing.T, o *state.Observed) {
+				o.Containers = []state.Container{{
+					ID: "x", Name: "shop-web-1", Service: "web", Number: 1, State: "running",
+					Ports: []state.Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}},
+				}}
+			},
+			want: `
+[1] stop container shop-web-1: no service of the stack, and asked for with --remove-orphans
+[2] remove container shop-web-1 <- #1: no service of the stack, and asked for with --remove-orphans
+[3] create container shop-front-1: does not exist
+[4] start container shop-front-1 <- #1 #3: created in this run
+[5] wait until running container shop-front-1 <- #4: up ends when it runs
+`,
+		},
+		{
+			name: "a network that was taken away from a service replaces its container",
+			change: func(t *testing.T, o *state.Observed) {
+				o.Networks = append(o.Networks, state.Network{ID: "id-old", Name: "shop_old", Project: "shop"})
+				container(t, o, "shop-cache-1").Networks["shop_old"] = "id-old"
+			},
+			want: `
+[1] replace container shop-cache-1: is on network shop_old, where it should not be
+[2] start container shop-cache-1 <- #1: replaced in this run
+[3] wait until running container shop-cache-1 <- #2: up ends when it runs
+`,
+		},
+		{
+			name: "what one service builds, another that uses it does not pull", empty: true,
+			desired: desired(t, `
+services:
+  a: {image: app, network_mode: none}
+  b: {image: app, build: ., network_mode: none}
+`),
+			want: `
+[1] build image app: is not on the engine
+[2] create container shop-a-1 <- #1: does not exist
+[3] start container shop-a-1 <- #2: created in this run
+[4] wait until running container shop-a-1 <- #3: up ends when it runs
+[5] create container shop-b-1 <- #1: does not exist
+[6] start container shop-b-1 <- #5: created in this run
+[7] wait until running container shop-b-1 <- #6: up ends when it runs
+`,
+		},
+		{
+			name:   "a network with another definition is told of",
+			change: func(_ *testing.T, o *state.Observed) { o.Networks[0].Hash = "v1:old" },
+			want:   "\nwarning: network shop_back was made from another definition; `down` and `up` make it anew\n",
+		},
+		{
+			name: "dependents restart with a dependency, if they ask for it",
+			desired: desired(t, `
+services:
+  db: {image: one, network_mode: none}
+  web: {image: two, network_mode: none, depends_on: {db: {condition: service_started, restart: true}}}
+`),
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-db-1").Hash = "v1:old" },
+			want: `
+[1] replace container shop-db-1: its definition changed
+[2] start container shop-db-1 <- #1: replaced in this run
+[3] wait until running container shop-db-1 <- #2: up ends when it runs
+[4] stop container shop-web-1: restarts with db
+[5] start container shop-web-1 <- #2 #4: restarts with db
+[6] wait until running container shop-web-1 <- #5: up ends when it runs
+`,
+		},
+		{
 			name: "dependents of a job wait for its completion",
 			desired: desired(t, `
 services:
@@ -447,6 +552,14 @@ func TestTeardown(t *testing.T) {
 			want: `
 [1] remove image shop-web: down --rmi local
 `,
+		},
+		{
+			name: "containers of docker compose run go, too",
+			change: func(_ *testing.T, o *state.Observed) {
+				o.Containers, o.Networks, o.Volumes = nil, nil, nil
+				o.OneOffs = []state.Container{{ID: "x", Name: "shop-web-run-1", Service: "web", OneOff: true, State: "exited"}}
+			},
+			want: "\n[1] remove container shop-web-run-1: down\n",
 		},
 		{
 			name: "what is not the project's stays",

@@ -44,7 +44,7 @@ type DownOptions struct {
 func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 	p := &Plan{Project: o.Project}
 	var gone, orphans []state.Container
-	for _, c := range o.Containers {
+	for _, c := range slices.Concat(o.Containers, o.OneOffs) {
 		if opts.Services != nil && !opts.RemoveOrphans && !slices.Contains(opts.Services, c.Service) {
 			orphans = append(orphans, c)
 			continue

@@ -135,8 +135,12 @@ func Flatten(p *types.Project) (Desired, error) {
 	for _, key := range slices.Sorted(maps.Keys(p.Networks)) {
 		config := p.Networks[key]
 		n := NetworkSpec{Key: key, Name: nameOr(config.Name, p.Name+"_"+key), Config: config}
+		hash, err := networkHash(config)
+		if err != nil {
+			return Desired{}, fmt.Errorf("network %s: %w", key, err)
+		}
 		n.Labels = merge(config.Labels, map[string]string{
-			LabelProject: p.Name, LabelNetwork: key, LabelVersion: ComposeVersion,
+			LabelProject: p.Name, LabelNetwork: key, LabelVersion: ComposeVersion, LabelHash: hash,
 		})
 		d.Networks = append(d.Networks, n)
 	}

@@ -83,6 +83,24 @@ func ServiceHash(p *types.Project, s types.ServiceConfig) (string, error) {
 	return hashVersion + digest(canonical), nil
 }
 
+// networkHash digests a network's definition by the rules of [ServiceHash].
+func networkHash(n types.NetworkConfig) (string, error) {
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return "", fmt.Errorf("hash: %w", err)
+	}
+	var definition map[string]any
+	if err := yaml.Unmarshal(text, &definition); err != nil {
+		return "", fmt.Errorf("hash: %w", err)
+	}
+	delete(definition, "name")
+	canonical, err := json.Marshal(prune(definition))
+	if err != nil {
+		return "", fmt.Errorf("hash: %w", err)
+	}
+	return hashVersion + digest(canonical), nil
+}
+
 // ComposeHash is the hash that Docker Compose compares to decide whether a
 // container is to be recreated: sha256 over the JSON of the loaded service with
 // what does not concern a container cleared (docker/compose,

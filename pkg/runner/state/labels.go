@@ -38,6 +38,10 @@ const (
 	// LabelHash is our hash of what a resource was made from, with the version
 	// of the hash in front: "v1:<hex>".
 	LabelHash = "io.stackctl.hash"
+	// LabelCarried lists, separated by commas, the anonymous volumes that a
+	// container has from the one it replaced. They were named to the engine then,
+	// so the engine does not count them as the container's own any more.
+	LabelCarried = "io.stackctl.carried-volumes"
 	// LabelBuild is on images that stackctl made from Go source: the digest of
 	// everything that went into the image.
 	LabelBuild = "io.stackctl.build"

@@ -2,10 +2,13 @@ package state
 
 import (
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 // Observed is one snapshot of what an engine has of a project.
@@ -14,6 +17,9 @@ type Observed struct {
 	// Containers are those with the project's label, one-off ones left out,
 	// sorted by service, number, name.
 	Containers []Container
+	// OneOffs are the containers of `docker compose run`: they are nobody's
+	// replicas, and go with the project.
+	OneOffs []Container
 	// Networks and Volumes are those with the project's label, and besides them
 	// every one that has a name which the project wants. Sorted by name.
 	Networks []Network
@@ -52,6 +58,9 @@ type Container struct {
 	// container has never run, on some engines.
 	Networks map[string]string
 	Mounts   []Mount
+	// Carried are the anonymous volumes that it has from the container which it
+	// replaced.
+	Carried []string
 }
 
 // Ref names the container.
@@ -63,6 +72,29 @@ type Port struct {
 	HostPort      int    `json:"hostPort,omitempty"`
 	ContainerPort int    `json:"containerPort"`
 	Protocol      string `json:"protocol"`
+}
+
+// Overlaps says that two host ports exclude each other.
+func (p Port) Overlaps(other Port) bool {
+	if p.HostPort != other.HostPort || p.HostPort == 0 || p.Protocol != other.Protocol {
+		return false
+	}
+	a, b := net.ParseIP(p.HostIP), net.ParseIP(other.HostIP)
+	return a == nil || b == nil || a.IsUnspecified() || b.IsUnspecified() || a.Equal(b)
+}
+
+// FixedPort gives the host port that a service asks for; false when it takes any
+// that is free, of a range or of all.
+func FixedPort(p types.ServicePortConfig) (Port, bool) {
+	number, err := strconv.Atoi(p.Published)
+	if err != nil || number == 0 {
+		return Port{}, false
+	}
+	protocol := p.Protocol
+	if protocol == "" {
+		protocol = "tcp"
+	}
+	return Port{HostIP: p.HostIP, HostPort: number, ContainerPort: int(p.Target), Protocol: protocol}, true
 }
 
 // Mount is a mount of a container.
@@ -77,10 +109,7 @@ type Mount struct {
 // Anonymous says that the mount is a volume which nobody has named: the engine
 // gives such a one 64 hexadecimal digits for a name.
 func (m Mount) Anonymous() bool {
-	if m.Type != "volume" || len(m.Name) != 64 {
-		return false
-	}
-	return strings.Trim(m.Name, "0123456789abcdef") == ""
+	return m.Type == "volume" && len(m.Name) == 64 && strings.Trim(m.Name, "0123456789abcdef") == ""
 }
 
 // Network is a network as the engine has it.
@@ -90,6 +119,8 @@ type Network struct {
 	Project string
 	Key     string
 	Driver  string
+	// Hash is the label of that name, empty when absent.
+	Hash string
 }
 
 // Ref names the network.
@@ -124,6 +155,9 @@ func ContainerFromLabels(c Container, labels map[string]string) Container {
 	c.Hash = labels[LabelHash]
 	c.ComposeHash = labels[LabelComposeHash]
 	c.DependsOn = ParseDependsOn(labels[LabelDependsOn])
+	if carried := labels[LabelCarried]; carried != "" {
+		c.Carried = strings.Split(carried, ",")
+	}
 	return c
 }
 

@@ -222,6 +222,8 @@ func failureHint(f runner.Failure) string {
 func judgeInterrupt(ctx context.Context, e *runner.InterruptedError) verdict {
 	v := verdict{code: signalCode(ctx), plainly: true}
 	switch {
+	case e.Unknown != nil:
+		v.lines = []string{fmt.Sprintf("interrupted: what is left running is not known: %v", e.Unknown)}
 	case len(e.Running) == 0:
 		v.lines = []string{"interrupted: nothing is left running"}
 	default:

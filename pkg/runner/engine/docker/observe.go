@@ -121,6 +121,7 @@ func (e *Engine) Networks(ctx context.Context) ([]state.Network, error) {
 		out = append(out, state.Network{
 			ID: n.ID, Name: n.Name, Driver: n.Driver,
 			Project: n.Labels[state.LabelProject], Key: n.Labels[state.LabelNetwork],
+			Hash: n.Labels[state.LabelHash],
 		})
 	}
 	return out, nil

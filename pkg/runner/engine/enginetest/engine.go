@@ -426,7 +426,7 @@ func (e *Engine) CreateNetwork(ctx context.Context, n state.NetworkSpec) error {
 	}
 	e.networks[n.Name] = state.Network{
 		ID: e.newID("net"), Name: n.Name, Project: n.Labels[state.LabelProject],
-		Key: n.Labels[state.LabelNetwork], Driver: cmp.Or(n.Config.Driver, "bridge"),
+		Key: n.Labels[state.LabelNetwork], Driver: cmp.Or(n.Config.Driver, "bridge"), Hash: n.Labels[state.LabelHash],
 	}
 	return nil
 }
@@ -546,6 +546,16 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 			return notFound("network", name)
 		}
 	}
+	for _, other := range e.containers {
+		if other == c || other.State != "running" && other.State != "restarting" {
+			continue
+		}
+		for _, p := range c.Ports {
+			if slices.ContainsFunc(other.Ports, p.Overlaps) {
+				return fmt.Errorf("port %d is already allocated", p.HostPort)
+			}
+		}
+	}
 	b := e.behaviours[c.Service]
 	for _, line := range b.Log {
 		c.log = append(c.log, engine.LogLine{Time: e.clock, Text: line})
@@ -615,8 +625,8 @@ func (e *Engine) RemoveContainer(ctx context.Context, ref string, _ bool) error 
 	if err != nil {
 		return nil
 	}
-	if c.State == "running" {
-		return conflict("container %s is running", c.Name)
+	if c.State == "running" || c.State == "restarting" || c.State == "paused" {
+		return conflict("container %s is %s", c.Name, c.State)
 	}
 	delete(e.containers, c.ID)
 	e.emit(c, engine.Event{Action: "destroy"})

@@ -334,6 +334,31 @@ func TestReplaceIfImageChanged(t *testing.T) {
 	}
 }
 
+// A job that has done its work does not run again for a build that changed
+// nothing.
+func TestBuildDoesNotRunADoneJobAgain(t *testing.T) {
+	const text = `
+services:
+  job: {image: img, build: .}
+  web: {image: img, depends_on: {job: {condition: service_completed_successfully}}}
+`
+	e, todo := setUp(t, text)
+	e.Behave("job", enginetest.Behaviour{Exits: true})
+	x := newExecutor(t, t.Context(), e)
+	x.Run(t.Context(), todo)
+	e.ForgetCalls()
+	x.Builder = builder(func() {})
+	outcomes := x.Run(t.Context(), planFor(t, e, text, plan.Options{Build: true}))
+	if strings.Count(summary(outcomes), ": done") != len(outcomes) {
+		t.Fatalf("not all done:\n%s", summary(outcomes))
+	}
+	for _, call := range e.Calls() {
+		if call.Method == "StartContainer" && call.Name == "shop-job-1" {
+			t.Error("the job ran again")
+		}
+	}
+}
+
 type builder func()
 
 func (b builder) Build(context.Context, string, *state.ServiceSpec, func(engine.Progress)) (string, error) {

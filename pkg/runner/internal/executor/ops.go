@@ -37,11 +37,11 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 		r.setID(op.New.Name, op.Old.ID)
 		return "", r.Engine.RenameContainer(whole, op.Old.ID, op.New.Name)
 	case plan.StartContainer:
-		return "", r.execStart(whole, op)
+		return r.execStart(whole, op)
 	case plan.WaitReady:
 		return r.execWait(ctx, op)
 	case plan.StopContainer:
-		return "", r.Engine.StopContainer(ctx, op.Container.ID, op.Grace)
+		return "", r.stop(ctx, op.Container.ID, op.Grace)
 	case plan.RemoveContainer:
 		return "", r.execRemoveContainer(whole, op)
 	case plan.RemoveNetwork:
@@ -102,6 +102,19 @@ func (r *run) setID(name, id string) {
 	r.ids[name] = id
 }
 
+// setKept notes that a container was not replaced, since its image is the same.
+func (r *run) setKept(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept[name] = true
+}
+
+func (r *run) isKept(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept[name]
+}
+
 // containerID gives the id of a container: that of one made in this run, or the
 // one that the plan knew.
 func (r *run) containerID(name, known string) string {
@@ -135,9 +148,10 @@ func (r *run) imageLabel(ref string) map[string]string {
 func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string, error) {
 	if op.IfImageChanged && op.Old.ImageID == r.imageID(op.New.Image) {
 		r.setID(op.New.Name, op.Old.ID)
+		r.setKept(op.New.Name)
 		return "image unchanged, kept", nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout+stopGrace(op.New))
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
 	defer cancel()
 	temporary := shortID(op.Old.ID) + "_" + op.New.Name
 	if op.Old.Name == temporary {
@@ -148,20 +162,51 @@ func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string
 		labels = map[string]string{}
 	}
 	labels[state.LabelReplace] = op.Old.Name
-	id, err := r.Engine.CreateContainer(ctx, engine.CreateContainer{
-		Spec: op.New, Name: temporary, Labels: labels, Keep: anonymous(op.Old, op.New),
+	carried := anonymous(op.Old, op.New)
+	if len(op.New.Config.VolumesFrom) == 0 { // else some may be another container's
+		labels[state.LabelCarried] = names(carried)
+	}
+	id, err := r.Engine.CreateContainer(whole, engine.CreateContainer{
+		Spec: op.New, Name: temporary, Labels: labels, Keep: carried,
 	})
 	if err != nil {
 		return "", err
 	}
-	if err := r.Engine.StopContainer(ctx, op.Old.ID, nil); err != nil {
+	if err := r.stop(ctx, op.Old.ID, nil); err != nil {
 		return "", err
 	}
-	if err := r.Engine.RemoveContainer(ctx, op.Old.ID, false); err != nil {
+	after, cancelAfter := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
+	defer cancelAfter()
+	if err := r.Engine.RemoveContainer(after, op.Old.ID, false); err != nil {
 		return "", err
 	}
 	r.setID(op.New.Name, id)
-	return "", r.Engine.RenameContainer(ctx, id, op.New.Name)
+	return "", r.Engine.RenameContainer(after, id, op.New.Name)
+}
+
+// longestGrace bounds the stop of a container that sets its own grace period,
+// which a list does not tell.
+const longestGrace = 10 * time.Minute
+
+// stop stops a container. An interrupt does not cut it: the engine would go on,
+// and what is said to be left running would end a moment later.
+func (r *run) stop(ctx context.Context, id string, grace *time.Duration) error {
+	bound := longestGrace
+	if grace != nil {
+		bound = *grace
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound+mutationTimeout)
+	defer cancel()
+	return r.Engine.StopContainer(ctx, id, grace)
+}
+
+// names lists the volumes of mounts, separated by commas.
+func names(mounts []state.Mount) string {
+	var out []string
+	for _, m := range mounts {
+		out = append(out, m.Name)
+	}
+	return strings.Join(out, ",")
 }
 
 // anonymous gives the old container's volumes without a name, which its image or
@@ -187,12 +232,15 @@ func anonymous(old state.Container, spec state.ContainerSpec) []state.Mount {
 	})
 }
 
-func (r *run) execStart(ctx context.Context, op plan.StartContainer) error {
+func (r *run) execStart(ctx context.Context, op plan.StartContainer) (string, error) {
+	if op.IfReplaced && r.isKept(op.Container.Name) {
+		return "has done its work", nil
+	}
 	if hasPortRange(op.Container) {
 		r.ranges.Lock()
 		defer r.ranges.Unlock()
 	}
-	return r.Engine.StartContainer(ctx, r.containerID(op.Container.Name, op.ID))
+	return "", r.Engine.StartContainer(ctx, r.containerID(op.Container.Name, op.ID))
 }
 
 func hasPortRange(c state.ContainerSpec) bool {
@@ -217,18 +265,14 @@ func (r *run) execWait(ctx context.Context, op plan.WaitReady) (string, error) {
 	return "", nil
 }
 
-// execRemoveContainer removes anonymous volumes by name, too: one that a
-// replacement has carried over was named to the engine then, so that the engine
-// does not count it as the container's own any more.
+// execRemoveContainer removes the anonymous volumes, too, that the container has
+// from the one it replaced.
 func (r *run) execRemoveContainer(ctx context.Context, op plan.RemoveContainer) error {
 	if err := r.Engine.RemoveContainer(ctx, op.Container.ID, op.Volumes); err != nil || !op.Volumes {
 		return err
 	}
-	for _, m := range op.Container.Mounts {
-		if !m.Anonymous() {
-			continue
-		}
-		if err := r.Engine.RemoveVolume(ctx, m.Name); err != nil && !errdefs.IsConflict(err) {
+	for _, volume := range op.Container.Carried {
+		if err := r.Engine.RemoveVolume(ctx, volume); err != nil && !errdefs.IsConflict(err) {
 			return err // a conflict says that another container uses it
 		}
 	}
@@ -242,14 +286,6 @@ func (r *run) execRemoveImage(ctx context.Context, op plan.RemoveImage) (string,
 		return "kept, another container uses it", nil
 	}
 	return "", err
-}
-
-// stopGrace is how long the engine may take to stop a container.
-func stopGrace(c state.ContainerSpec) time.Duration {
-	if c.Config.StopGracePeriod != nil {
-		return time.Duration(*c.Config.StopGracePeriod)
-	}
-	return 10 * time.Second
 }
 
 func shortID(id string) string {

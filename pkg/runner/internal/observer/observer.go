@@ -48,7 +48,9 @@ func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, er
 	g.Go(func() error {
 		all, err := e.Containers(ctx, w.Project)
 		for _, c := range all {
-			if !c.OneOff {
+			if c.OneOff {
+				o.OneOffs = append(o.OneOffs, c)
+			} else {
 				o.Containers = append(o.Containers, c)
 			}
 		}
@@ -90,9 +92,11 @@ func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, er
 	if err := g.Wait(); err != nil {
 		return state.Observed{}, fmt.Errorf("observe project %s: %w", w.Project, err)
 	}
-	slices.SortFunc(o.Containers, func(a, b state.Container) int {
+	byService := func(a, b state.Container) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Number, b.Number), cmp.Compare(a.Name, b.Name))
-	})
+	}
+	slices.SortFunc(o.Containers, byService)
+	slices.SortFunc(o.OneOffs, byService)
 	slices.SortFunc(o.Networks, func(a, b state.Network) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})

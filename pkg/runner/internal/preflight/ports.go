@@ -32,13 +32,11 @@ type Lister interface {
 // want is a fixed host port that a container is to publish.
 type want struct {
 	service, container string
-	ip                 string // empty for all addresses
-	port               int
-	protocol           string
+	port               state.Port
 }
 
 // listen is the address to listen on.
-func (w want) listen() string { return net.JoinHostPort(w.ip, strconv.Itoa(w.port)) }
+func (w want) listen() string { return net.JoinHostPort(w.port.HostIP, strconv.Itoa(w.port.HostPort)) }
 
 // String is the address as compose files write it: "127.0.0.1:5432", "5003".
 func (w want) String() string { return strings.TrimPrefix(w.listen(), ":") }
@@ -62,7 +60,7 @@ func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan, observed sta
 			holder = processHolding(ctx, w)
 		}
 		if holder != "" {
-			out = append(out, Conflict{w.service, w.String(), w.protocol, holder})
+			out = append(out, Conflict{w.service, w.String(), w.port.Protocol, holder})
 		}
 	}
 	return out, nil
@@ -81,16 +79,9 @@ func wanted(p *plan.Plan) ([]want, map[string]bool) {
 			going[op.Old.ID] = true
 		case plan.StartContainer:
 			for _, port := range op.Container.Config.Ports {
-				number, err := strconv.Atoi(port.Published)
-				if err != nil || number == 0 {
-					continue // a range or any free port: the engine finds one
-				}
-				protocol := port.Protocol
-				if protocol == "" {
-					protocol = "tcp"
-				}
-				w := want{op.Container.Service, op.Container.Name, port.HostIP, number, protocol}
-				if !slices.Contains(wants, w) {
+				fixed, ok := state.FixedPort(port)
+				w := want{op.Container.Service, op.Container.Name, fixed}
+				if ok && !slices.Contains(wants, w) {
 					wants = append(wants, w)
 				}
 			}
@@ -103,29 +94,17 @@ func wanted(p *plan.Plan) ([]want, map[string]bool) {
 // start of it changes nothing.
 func ours(w want, observed state.Observed) bool {
 	return slices.ContainsFunc(observed.Containers, func(c state.Container) bool {
-		return c.Service == w.service && publishes(c, w)
+		return c.Service == w.service && slices.ContainsFunc(c.Ports, w.port.Overlaps)
 	})
 }
 
 func containerHolding(w want, containers []state.Container, going map[string]bool) string {
 	for _, c := range containers {
-		if c.Name != w.container && !going[c.ID] && publishes(c, w) {
+		if c.Name != w.container && !going[c.ID] && slices.ContainsFunc(c.Ports, w.port.Overlaps) {
 			return "container " + c.Name
 		}
 	}
 	return ""
-}
-
-func publishes(c state.Container, w want) bool {
-	return slices.ContainsFunc(c.Ports, func(p state.Port) bool {
-		return p.HostPort == w.port && p.Protocol == w.protocol && overlap(p.HostIP, w.ip)
-	})
-}
-
-// overlap says that two listening addresses exclude each other.
-func overlap(a, b string) bool {
-	x, y := net.ParseIP(a), net.ParseIP(b)
-	return x == nil || y == nil || x.IsUnspecified() || y.IsUnspecified() || x.Equal(y)
 }
 
 // processHolding tries to listen, which tells for sure, and only then looks for
@@ -135,7 +114,7 @@ func processHolding(ctx context.Context, w want) string {
 		listen net.ListenConfig
 		err    error
 	)
-	switch w.protocol {
+	switch w.port.Protocol {
 	case "tcp":
 		var l net.Listener
 		if l, err = listen.Listen(ctx, "tcp", w.listen()); err == nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/shirou/gopsutil/v4/net"
 	"github.com/shirou/gopsutil/v4/process"
+
+	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
 // listening is the state of a TCP socket that takes connections; UDP sockets
@@ -16,16 +18,17 @@ const listening = "LISTEN"
 // processesOn names the processes that have a port, as far as this user may see
 // them: "process postgres (pid 812)".
 func processesOn(ctx context.Context, w want) []string {
-	sockets, err := net.ConnectionsWithContext(ctx, w.protocol)
+	sockets, err := net.ConnectionsWithContext(ctx, w.port.Protocol)
 	if err != nil {
 		return nil
 	}
 	var names []string
 	for _, s := range sockets {
-		if int(s.Laddr.Port) != w.port || !overlap(s.Laddr.IP, w.ip) || s.Pid == 0 {
+		socket := state.Port{HostIP: s.Laddr.IP, HostPort: int(s.Laddr.Port), Protocol: w.port.Protocol}
+		if !socket.Overlaps(w.port) || s.Pid == 0 {
 			continue
 		}
-		if w.protocol == "tcp" && s.Status != listening {
+		if w.port.Protocol == "tcp" && s.Status != listening {
 			continue
 		}
 		name := "?"
