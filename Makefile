@@ -41,7 +41,7 @@ build: ## build bin/stackctl
 ##### check
 
 .PHONY: check
-check: vet lint fmt-check tidy-check cross shellcheck ## everything that needs no engine and runs no test
+check: vet lint fmt-check tidy-check cross shellcheck race ## everything that needs no engine
 
 .PHONY: vet
 vet:
@@ -89,11 +89,12 @@ shellcheck:
 .PHONY: test
 test: ## unit, CLI and real-engine tests; ENGINES="20.10 26.1" names engines
 	test/engine/packages.sh
-	$(GO) test -race -shuffle=on ./...
+	$(MAKE) race
 	test/engine/each.sh "$(ENGINES)" $(GO) test -race -tags e2e -count=1 -p 1 -timeout 20m $(E2E)
 
-.PHONY: test-unit
-test-unit: ## the tests that need no engine
+.PHONY: race
+race: ## the tests that need no engine, with the race detector
+	@test/engine/packages.sh
 	$(GO) test -race -shuffle=on ./...
 
 .PHONY: test-images

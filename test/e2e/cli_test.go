@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,8 +105,7 @@ func TestAttach(t *testing.T) {
 
 // The example of the library runs as it is, in less than 40 lines.
 func TestExample(t *testing.T) {
-	t.Parallel()
-	const project = "library-example"
+	s := newStage(t)
 	source, err := os.ReadFile("../../examples/library/main.go")
 	if err != nil {
 		t.Fatal(err)
@@ -113,16 +113,30 @@ func TestExample(t *testing.T) {
 	if n := bytes.Count(source, []byte("\n")); n >= 40 {
 		t.Errorf("the example has %d lines", n)
 	}
-	s := &stage{t: t, project: project, dir: t.TempDir()}
-	t.Cleanup(func() {
-		cmd := exec.Command(binary, "-p", project, "down", "-v", "--remove-orphans")
-		cmd.Dir = s.dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("clean up: %v\n%s", err, out)
+	// As it is, but for the project's name: somebody may have it running.
+	const file = "examples/library/main.go"
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := filepath.Join(s.dir, "main.go")
+	overlay := filepath.Join(s.dir, "overlay.json")
+	text := bytes.ReplaceAll(source, []byte(`"library-example"`), []byte(strconv.Quote(s.project)))
+	if bytes.Equal(text, source) {
+		t.Fatal("the example has another project name")
+	}
+	for path, content := range map[string][]byte{
+		renamed: text,
+		overlay: fmt.Appendf(nil, `{"Replace": {%q: %q}}`, filepath.Join(root, file), renamed),
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
 	built := filepath.Join(s.dir, "example")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built, "../../examples/library").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "-o", built, "./examples/library")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	got := s.exec(built)

@@ -24,7 +24,7 @@ import (
 func TestDependencyThatEnds(t *testing.T) {
 	s := newStage(t)
 	db := shell("db", "echo loading; echo broken config >&2; exit 3")
-	db.Healthcheck = probe("true")
+	db.Healthcheck = probe("false")
 	web := shell("web", "sleep 600")
 	web.DependsOn = []spec.Dependency{spec.Healthy(db)}
 	_, err := s.up(spec.New("x", db, web), runner.UpOptions{})
@@ -85,7 +85,7 @@ func TestCrashLoop(t *testing.T) {
 	s := newStage(t)
 	db := shell("db", "exit 7")
 	db.Restart = spec.RestartAlways
-	db.Healthcheck = probe("true")
+	db.Healthcheck = probe("false")
 	_, err := s.up(spec.New("x", db), runner.UpOptions{WaitTimeout: patience})
 	var notReady *runner.NotReadyError
 	if !errors.As(err, &notReady) || notReady.TimedOut || notReady.ExitCode != 7 {

@@ -18,7 +18,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -137,21 +139,26 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// freePorts gives ports that were free a moment ago, each another.
+// nextPort counts the ports that tests of this process have been given. They lie
+// below those that the system and engines give out by themselves, and begin
+// somewhere else in each process.
+var nextPort atomic.Int32
+
+// freePorts gives ports that were free a moment ago, each to one test only.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
+	nextPort.CompareAndSwap(0, int32(10000+os.Getpid()%200*100))
 	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for len(out) < n {
+		port := nextPort.Add(1)
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // at the end, so that none is given twice
-		_, port, err := net.SplitHostPort(l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, port)
+		out = append(out, strconv.Itoa(int(port)))
 	}
 	return out
 }

@@ -24,11 +24,8 @@ fi
 
 if ! command -v dockerd >/dev/null || ! command -v docker >/dev/null; then
 	say "there is no Docker on this machine: installing Debian's and starting it"
-	packages=(docker.io iptables ca-certificates)
-	# From Debian 13 on, the command is in a package of its own.
-	apt-cache show docker-cli >/dev/null 2>&1 && packages+=(docker-cli)
-	install_packages "${packages[@]}"
-	if ! command -v docker >/dev/null; then install_packages docker-cli; fi
+	install_packages docker.io iptables ca-certificates
+	need_docker
 else
 	say "Docker is installed but does not run: starting it"
 fi

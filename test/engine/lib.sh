@@ -47,6 +47,13 @@ need() {
 	command -v "$1" >/dev/null || install_packages "$2"
 }
 
+# need_docker makes sure of the docker command, which has a package of its own
+# from Debian 13 on.
+need_docker() {
+	command -v docker >/dev/null || install_packages docker.io
+	command -v docker >/dev/null || install_packages docker-cli
+}
+
 # debian_mirror prints the mirror that this machine takes Debian from, and
 # nothing on a machine that has none: debootstrap knows a default then.
 debian_mirror() {

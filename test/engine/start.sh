@@ -30,7 +30,7 @@ machine=unix:///var/run/docker.sock
 version=$1
 case $version in
 default)
-	need docker docker.io
+	"$here/ensure.sh"
 	found=$(engine_version "${DOCKER_HOST:-}") || die "no engine answers at ${DOCKER_HOST:-$machine}; start it, or set DOCKER_HOST, or name 20.10 or 26.1"
 	say "the default engine is version $found"
 	echo "DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || echo "$machine")}"
@@ -63,7 +63,7 @@ if [ "$version" = 20.10 ] && [ ! -e "$run/docker.sock" ]; then
 fi
 
 is_root || die "starting engine $version needs root; as root: $0 $version"
-need docker docker.io
+need_docker
 
 mkdir -p "$dir"
 exec 8>"$dir/lock"

@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 [ $# -gt 0 ] || set -- postgres redis alpine golang
 
-need docker docker.io
+need_docker
 engine_version "${DOCKER_HOST:-}" >/dev/null || die "no engine answers at ${DOCKER_HOST:-the default socket}; start it, or set DOCKER_HOST"
 
 work=$(mktemp -d)

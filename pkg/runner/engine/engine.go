@@ -114,8 +114,6 @@ type CreateContainer struct {
 	Name string
 	// Labels are added to Spec.Labels.
 	Labels map[string]string
-	// ImageID is the id of the image to run; empty for what Spec.Image means now.
-	ImageID string
 	// Keep are the anonymous volumes of the container that this one replaces,
 	// mounted again at their targets.
 	Keep []state.Mount

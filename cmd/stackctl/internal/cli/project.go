@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
@@ -36,11 +37,31 @@ func (g *globalOptions) source() (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkProjectName(variables[projectNameVariable], projectNameVariable+"="); err != nil {
+		return nil, err
+	}
 	stack := builtIn(g.projectName)
 	return &source{
 		stack: stack, dir: g.app.Dir, variables: variables,
-		name: cmp.Or(g.projectName, variables["COMPOSE_PROJECT_NAME"], stack.Name),
+		name: cmp.Or(g.projectName, variables[projectNameVariable], stack.Name),
 	}, nil
+}
+
+// projectNameVariable names the project where -p does not.
+const projectNameVariable = "COMPOSE_PROJECT_NAME"
+
+// checkProjectName refuses what no project can be called; origin is what was
+// written before the name.
+func checkProjectName(name, origin string) error {
+	better := loader.NormalizeProjectName(name)
+	if better == name {
+		return nil
+	}
+	hint := "use lower-case letters, digits, '-' and '_', with a letter or digit first"
+	if better != "" {
+		hint = origin + better
+	}
+	return &usageError{text: fmt.Sprintf("%q is not the name of a project", name), hint: hint}
 }
 
 // builtIn is the compiled-in stack, under its own name unless there is another.
@@ -75,6 +96,24 @@ func (s *source) services() []string {
 		out = append(out, service.Name)
 	}
 	return out
+}
+
+// withDependencies adds what services depend on; none means all.
+func (s *source) withDependencies(names []string) []string {
+	chosen := map[string]bool{}
+	var choose func(*spec.Service)
+	choose = func(service *spec.Service) {
+		chosen[service.Name] = true
+		for _, dep := range service.DependsOn {
+			choose(dep.Service)
+		}
+	}
+	for _, service := range s.stack.Services {
+		if slices.Contains(names, service.Name) {
+			choose(service)
+		}
+	}
+	return slices.Sorted(maps.Keys(chosen))
 }
 
 // checkServices refuses a service that the stack does not have.

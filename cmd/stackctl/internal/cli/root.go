@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -104,14 +103,7 @@ func (g *globalOptions) check() error {
 	if g.host != "" && g.context != "" {
 		return &usageError{text: "--host and --context both name an engine", hint: "keep one of them"}
 	}
-	if g.projectName != "" && loader.NormalizeProjectName(g.projectName) != g.projectName {
-		hint := "use lower-case letters, digits, '-' and '_', with a letter or digit first"
-		if name := loader.NormalizeProjectName(g.projectName); name != "" {
-			hint = "-p " + name
-		}
-		return &usageError{text: fmt.Sprintf("%q is not the name of a project", g.projectName), hint: hint}
-	}
-	return nil
+	return checkProjectName(g.projectName, "-p ")
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {

@@ -139,7 +139,7 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		return err
 	})
 	if o.attach && isInterrupted(err) {
-		return errors.Join(silentError(signalCode(ctx)), o.stop(ctx, e, s.name))
+		return o.stop(ctx, e, s)
 	}
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 	if err := o.showUp(report); err != nil || !o.attach {
 		return err
 	}
-	return o.follow(ctx, e, s.name, began)
+	return o.follow(ctx, e, s, began)
 }
 
 func isInterrupted(err error) bool {
@@ -174,24 +174,27 @@ func (o *upOptions) showUp(report *runner.Report) error {
 }
 
 // follow shows the logs until a signal comes, and stops the services then.
-func (o *upOptions) follow(ctx context.Context, e engine.Engine, project string, began time.Time) error {
-	err := o.showLogs(ctx, e, project, runner.LogOptions{Services: o.services, Follow: true, Since: began}, logStyle{})
+func (o *upOptions) follow(ctx context.Context, e engine.Engine, s *source, began time.Time) error {
+	err := o.showLogs(ctx, e, s.name, runner.LogOptions{Services: o.services, Follow: true, Since: began}, logStyle{})
 	if ctx.Err() == nil {
 		return err
 	}
-	return errors.Join(silentError(signalCode(ctx)), o.stop(ctx, e, project))
+	return o.stop(ctx, e, s)
 }
 
-// stop stops what runs, as an attached `docker compose up` does at its end.
-// Another signal ends the process at once.
-func (o *upOptions) stop(ctx context.Context, e engine.Engine, project string) error {
-	if o.app.ErrTTY {
-		fmt.Fprintln(o.app.Err) // the terminal has echoed ^C
-	}
+// stop stops what was brought up, as an attached `docker compose up` does at its
+// end, and ends with the signal's exit code. Another signal ends the process at
+// once.
+func (o *upOptions) stop(ctx context.Context, e engine.Engine, s *source) error {
+	fmt.Fprintln(o.app.Err)
 	o.progressNote("stopping; Ctrl-C again leaves everything as it is")
-	return o.watched(project, func(sink event.Sink) error {
+	err := o.watched(s.name, func(sink event.Sink) error {
 		_, err := runner.New(e, runner.WithEvents(sink), runner.WithClock(o.app.Now)).
-			Stop(context.WithoutCancel(ctx), project, runner.StopOptions{Services: o.services})
+			Stop(context.WithoutCancel(ctx), s.name, runner.StopOptions{Services: s.withDependencies(o.services)})
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return silentError(signalCode(ctx))
 }

@@ -175,24 +175,6 @@ func TestKeptVolumesAreMountedAgain(t *testing.T) {
 	}
 }
 
-func TestCreateByImageIDKeepsTheReference(t *testing.T) {
-	s := newStand(t)
-	image, err := s.Image(s.ctx(), fixture)
-	s.must(err)
-	id, err := s.CreateContainer(s.ctx(), engine.CreateContainer{
-		Spec: s.spec("web", "true"), ImageID: image.ID, Labels: map[string]string{state.LabelImage: image.ID},
-	})
-	s.must(err)
-	c, err := s.api.ContainerInspect(s.ctx(), id)
-	s.must(err)
-	if c.Config.Image != fixture || c.Config.Labels[state.LabelImage] != image.ID {
-		t.Errorf("image %q, labels %v", c.Config.Image, c.Config.Labels)
-	}
-	if _, err := s.Image(s.ctx(), "example.invalid/no/such:image"); !errdefs.IsNotFound(err) {
-		t.Errorf("error is %v", err)
-	}
-}
-
 func TestInspect(t *testing.T) {
 	s := newStand(t)
 	interval, retries := types.Duration(100*time.Millisecond), uint64(1)

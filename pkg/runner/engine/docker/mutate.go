@@ -83,13 +83,6 @@ func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) 
 	if err != nil {
 		return fail(create.name, err)
 	}
-	if c.ImageID != "" {
-		// The reference stays in the container's config, as with Compose, unless it
-		// has come to mean another image meanwhile.
-		if now, err := e.api.ImageInspect(ctx, c.Spec.Image); err != nil || now.ID != c.ImageID {
-			create.config.Image = c.ImageID
-		}
-	}
 	made, err := e.api.ContainerCreate(ctx, create.config, create.host, create.network, create.platform, create.name)
 	if err != nil {
 		return fail(create.name, err)
