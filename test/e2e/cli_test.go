@@ -75,7 +75,7 @@ func TestLogs(t *testing.T) {
 	if one := s.run(0, "logs", "--no-prefix", "--tail", "1", "web").stdout; one != "web begins\n" {
 		t.Errorf("logs of web: %q", one)
 	}
-	follow := s.start("logs", "-f", "web")
+	follow := s.start("logs", "-f") // db keeps it going while web does not run
 	s.eventually("the log is shown", func() bool { return follow.stdout.contains("web begins") })
 	id := s.containers()["web"].ID
 	if err := s.engine.StopContainer(t.Context(), id, nil); err != nil {
