@@ -105,7 +105,9 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 	if err != nil || len(containers) == 0 {
 		return err
 	}
+	first := map[string]bool{}
 	for _, c := range containers {
+		first[c.ID] = true
 		f.follow(ctx, c, engine.LogOptions{Follow: true, Since: o.Since, Tail: o.Tail})
 	}
 	for {
@@ -144,9 +146,11 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 				return errors.New("follow logs: the engine ended the event stream")
 			case e.Err != nil:
 				return fmt.Errorf("follow logs: %w", e.Err)
+			case e.Action == "die":
+				f.endOfRun(e.ID, e.Time)
 			case e.Action == "start" && (len(o.Services) == 0 || slices.Contains(o.Services, e.Service)):
 				c := state.Container{ID: e.ID, Service: e.Service, Name: e.Name}
-				f.follow(ctx, c, engine.LogOptions{Follow: true, Since: e.Time})
+				f.follow(ctx, c, f.fromStart(e, o, first[e.ID]))
 			}
 		}
 	}
@@ -178,7 +182,7 @@ func (f *follower) follow(ctx context.Context, c state.Container, o engine.LogOp
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if l.Time.After(after) {
-				f.last[c.ID] = l.Time
+				f.last[c.ID] = later(f.last[c.ID], l.Time)
 				f.each(LogLine{c.Service, c.Name, l})
 			}
 		})
@@ -193,6 +197,39 @@ func (f *follower) follow(ctx context.Context, c state.Container, o engine.LogOp
 		case <-ctx.Done():
 		}
 	})
+}
+
+// endOfRun notes that what a container wrote until then is no part of its next
+// run.
+func (f *follower) endOfRun(id string, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last[id] = later(f.last[id], at)
+}
+
+// fromStart asks for what a container that has just started writes. The engine
+// tells of a start after it, so the first lines can be older than the event: it is
+// asked for all since the run before. Only where nothing is known of that run, and
+// its lines were not asked for, the event has to do.
+func (f *follower) fromStart(e engine.Event, o LogOptions, there bool) engine.LogOptions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	since, known := f.last[e.ID]
+	switch {
+	case known:
+	case there && o.Tail != nil:
+		since = e.Time
+	default:
+		since = o.Since
+	}
+	return engine.LogOptions{Follow: true, Since: since}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // rest asks for what comes after the last line that was read of a container; of

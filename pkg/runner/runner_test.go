@@ -417,3 +417,36 @@ func TestLogsFollow(t *testing.T) {
 		t.Fatal("the follow does not end")
 	}
 }
+
+// What a container wrote before the engine told of its start is not missed.
+func TestLogsFollowANewContainer(t *testing.T) {
+	e := newEngine()
+	e.Behave("db", enginetest.Behaviour{Log: []string{"db up"}})
+	e.Behave("web", enginetest.Behaviour{Log: []string{"web up"}})
+	r := runner.New(e)
+	if _, err := r.Up(t.Context(), project(t, shop), runner.UpOptions{Services: []string{"db"}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := make(chan string, 10)
+	done := make(chan error)
+	go func() {
+		done <- r.Logs(ctx, "shop", runner.LogOptions{Follow: true}, func(l runner.LogLine) { lines <- l.Text })
+	}()
+	got := []string{<-lines}
+	if _, err := r.Up(t.Context(), project(t, shop), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case line := <-lines:
+		got = append(got, line)
+	case <-time.After(30 * time.Second):
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"db up", "web up"}, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}

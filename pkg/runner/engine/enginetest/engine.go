@@ -560,6 +560,9 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 	for _, line := range b.Log {
 		c.log = append(c.log, engine.LogLine{Time: e.clock, Text: line})
 	}
+	// As on a real engine, which tells of a start after it: a process has often
+	// written something by then.
+	e.clock = e.clock.Add(time.Millisecond)
 	c.probes, c.restarts, c.probe = 0, 0, nil
 	e.run(c)
 	for runs := 1; b.Exits; runs++ {
