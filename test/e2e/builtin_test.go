@@ -7,14 +7,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
 // From an empty folder to an app that answers; data survives down and goes with
@@ -28,6 +27,9 @@ func TestBuiltInStack(t *testing.T) {
 		"\nwebapp    http://localhost:" + s.web + "\n"
 	if diff := cmp.Diff(want, up.stdout); diff != "" {
 		t.Errorf("stdout of up (-want +got):\n%s", diff)
+	}
+	if strings.Contains(up.stderr, "://") {
+		t.Error("up shows addresses among its messages")
 	}
 	if !strings.Contains(up.stderr, "made a database password and wrote it to .env") {
 		t.Error("up does not tell of the password")
@@ -57,15 +59,18 @@ func TestBuiltInStack(t *testing.T) {
 
 	s.addUser("ada")
 	s.waitHealthy()
-	before := s.containers()
+	before := s.runs()
 	again := s.run(0, "up")
+	if diff := cmp.Diff(before, s.runs()); diff != "" {
+		t.Errorf("a second up changed containers (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, again.stdout); diff != "" {
+		t.Errorf("stdout of a second up (-want +got):\n%s", diff)
+	}
 	if !strings.Contains(again.stderr, "up to date") {
 		t.Error("a second up does not say that there is nothing to do")
 	}
 	s.run(0, "plan", "--exit-code")
-	if diff := cmp.Diff(ids(before), ids(s.containers())); diff != "" {
-		t.Errorf("a second up changed containers (-before +after):\n%s", diff)
-	}
 
 	s.run(0, "down")
 	kept := []string{"volume " + s.project + "_postgres-storage", "volume " + s.project + "_redis-storage"}
@@ -102,16 +107,8 @@ func TestBuiltInStack(t *testing.T) {
 	}
 }
 
-// ids gives the ids of containers by service.
-func ids(containers map[string]state.Container) map[string]string {
-	out := map[string]string{}
-	for service, c := range containers {
-		out[service] = c.ID
-	}
-	return out
-}
-
-// What the engine says of the webapp's container and image, and of all ports.
+// The app's container has no more rights than it needs, the stores are published
+// on the loopback only, and the password is in no label.
 func TestBuiltInStackIsLockedDown(t *testing.T) {
 	s := newStage(t)
 	s.run(0, "up")
@@ -123,6 +120,14 @@ func TestBuiltInStackIsLockedDown(t *testing.T) {
 	if !found || len(canary) < 20 {
 		t.Fatalf("no password in .env: %q", text)
 	}
+	type rights struct {
+		User           string
+		ReadonlyRootfs bool
+		Privileged     bool
+		CapDrop        []string
+		CapAdd         []string
+		SecurityOpt    []string
+	}
 	for service, c := range s.containers() {
 		var seen struct {
 			Config struct {
@@ -130,16 +135,16 @@ func TestBuiltInStackIsLockedDown(t *testing.T) {
 				Labels map[string]string
 			}
 			HostConfig struct {
-				ReadonlyRootfs bool
-				CapDrop        []string
-				SecurityOpt    []string
-				PortBindings   map[string][]struct {
-					HostIP string `json:"HostIp"`
-				}
+				rights
 				RestartPolicy struct{ Name string }
 			}
+			NetworkSettings struct {
+				Ports map[string][]struct {
+					HostIP string `json:"HostIp"`
+				}
+			}
 		}
-		s.inspect("/containers/"+c.ID+"/json", &seen)
+		s.ask(http.MethodGet, "/containers/"+c.ID+"/json", nil, &seen)
 		if seen.HostConfig.RestartPolicy.Name != "unless-stopped" {
 			t.Errorf("%s: restart policy %q", service, seen.HostConfig.RestartPolicy.Name)
 		}
@@ -148,26 +153,104 @@ func TestBuiltInStackIsLockedDown(t *testing.T) {
 				t.Errorf("%s: label %s holds the password", service, key)
 			}
 		}
-		if service == "webapp" {
-			if seen.Config.User != "65532:65532" || !seen.HostConfig.ReadonlyRootfs ||
-				!slices.Equal(seen.HostConfig.CapDrop, []string{"ALL"}) ||
-				!slices.Equal(seen.HostConfig.SecurityOpt, []string{"no-new-privileges:true"}) {
-				t.Errorf("webapp is not locked down: %+v", seen)
+		published := map[string]bool{}
+		for _, bindings := range seen.NetworkSettings.Ports {
+			for _, b := range bindings {
+				published[b.HostIP] = true
+			}
+		}
+		if service != "webapp" {
+			if diff := cmp.Diff(map[string]bool{"127.0.0.1": true}, published); diff != "" {
+				t.Errorf("%s is published on (-want +got):\n%s", service, diff)
 			}
 			continue
 		}
-		for port, bindings := range seen.HostConfig.PortBindings {
-			for _, b := range bindings {
-				if b.HostIP != "127.0.0.1" {
-					t.Errorf("%s: port %s is published on %q", service, port, b.HostIP)
-				}
-			}
+		if !published["0.0.0.0"] {
+			t.Errorf("webapp is published on %v", published)
+		}
+		got := seen.HostConfig.rights
+		got.User = seen.Config.User
+		want := rights{
+			User: "65532:65532", ReadonlyRootfs: true,
+			CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges:true"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("rights of webapp (-want +got):\n%s", diff)
 		}
 	}
 	image, err := s.engine.Image(t.Context(), s.project+"-webapp")
-	if err != nil || image.Size > 20<<20 {
+	if err != nil || image.Size == 0 || image.Size >= 20_000_000 {
 		t.Errorf("image of the app: %d bytes, %v", image.Size, err)
 	}
+}
+
+// Everything has the name and the labels that Docker Compose would give it.
+func TestNamesAndLabels(t *testing.T) {
+	s := newStage(t)
+	s.run(0, "up")
+	names := []string{
+		"container " + s.project + "-cache-1", "container " + s.project + "-database-1", "container " + s.project + "-webapp-1",
+		"network " + s.project + "_backend-network",
+		"volume " + s.project + "_postgres-storage", "volume " + s.project + "_redis-storage",
+	}
+	if diff := cmp.Diff(names, s.resources()); diff != "" {
+		t.Errorf("what is on the engine (-want +got):\n%s", diff)
+	}
+	dependencies := map[string]string{
+		"cache": "", "database": "", "webapp": "cache:service_healthy:false,database:service_healthy:false",
+	}
+	for service, c := range s.containers() {
+		var seen struct {
+			Image  string
+			Config struct{ Labels map[string]string }
+		}
+		s.ask(http.MethodGet, "/containers/"+c.ID+"/json", nil, &seen)
+		got := seen.Config.Labels
+		want := map[string]string{
+			"com.docker.compose.project":          s.project,
+			"com.docker.compose.service":          service,
+			"com.docker.compose.container-number": "1",
+			"com.docker.compose.oneoff":           "False",
+			"com.docker.compose.image":            seen.Image,
+			"com.docker.compose.depends_on":       dependencies[service],
+		}
+		if dependencies[service] == "" {
+			delete(want, "com.docker.compose.depends_on") // to Compose, none and an empty one are the same
+		}
+		if diff := cmp.Diff(want, only(got, want)); diff != "" {
+			t.Errorf("labels of %s (-want +got):\n%s", service, diff)
+		}
+		for _, key := range []string{
+			"com.docker.compose.config-hash", "com.docker.compose.version", "com.docker.compose.project.working_dir",
+			"io.stackctl.hash",
+		} {
+			if _, there := got[key]; !there {
+				t.Errorf("%s has no label %s", service, key)
+			}
+		}
+	}
+	for path, want := range map[string]map[string]string{
+		"/networks/" + s.project + "_backend-network": {"com.docker.compose.project": s.project, "com.docker.compose.network": "backend-network"},
+		"/volumes/" + s.project + "_postgres-storage": {"com.docker.compose.project": s.project, "com.docker.compose.volume": "postgres-storage"},
+		"/volumes/" + s.project + "_redis-storage":    {"com.docker.compose.project": s.project, "com.docker.compose.volume": "redis-storage"},
+	} {
+		var seen struct{ Labels map[string]string }
+		s.ask(http.MethodGet, path, nil, &seen)
+		if diff := cmp.Diff(want, only(seen.Labels, want)); diff != "" {
+			t.Errorf("labels of %s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+// only keeps the labels that another set has.
+func only(labels, these map[string]string) map[string]string {
+	out := map[string]string{}
+	for key, value := range labels {
+		if _, wanted := these[key]; wanted {
+			out[key] = value
+		}
+	}
+	return out
 }
 
 // A variable that changes replaces the one container that uses it.
@@ -175,7 +258,7 @@ func TestChangeReplacesOneContainer(t *testing.T) {
 	s := newStage(t)
 	s.run(0, "up")
 	s.waitHealthy()
-	before := ids(s.containers())
+	before := s.runs()
 	s.web = freePorts(t, 1)[0]
 	s.env = append(s.env, "WEBAPP_PORT="+s.web)
 	if plan := s.run(1, "plan", "--exit-code"); !strings.Contains(plan.stdout, "its definition changed") {
@@ -185,8 +268,8 @@ func TestChangeReplacesOneContainer(t *testing.T) {
 		t.Error("status does not tell of the drift")
 	}
 	s.run(0, "up")
-	after := ids(s.containers())
-	if before["webapp"] == after["webapp"] || before["database"] != after["database"] || before["cache"] != after["cache"] {
+	after := s.runs()
+	if before["webapp"].ID == after["webapp"].ID || before["database"] != after["database"] || before["cache"] != after["cache"] {
 		t.Errorf("before %v, after %v", before, after)
 	}
 	if code, _ := s.get("/health"); code != http.StatusOK {
@@ -194,34 +277,53 @@ func TestChangeReplacesOneContainer(t *testing.T) {
 	}
 }
 
-// The same source gives the same image, whoever asks; --build on it changes
-// nothing.
+// The same source gives the same image: --build of it changes nothing, whichever
+// builder is asked.
 func TestBuildAgain(t *testing.T) {
-	s := newStage(t)
-	s.run(0, "up", "--builder", "go")
-	first, err := s.engine.Image(t.Context(), s.project+"-webapp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := ids(s.containers())
-	s.run(0, "up", "--build", "--builder", "go")
-	second, err := s.engine.Image(t.Context(), s.project+"-webapp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first.ID != second.ID {
-		t.Errorf("the same source gave images %s and %s", first.ID, second.ID)
-	}
-	if diff := cmp.Diff(before, ids(s.containers())); diff != "" {
-		t.Errorf("--build of the same source replaced containers (-before +after):\n%s", diff)
+	t.Parallel()
+	for _, builder := range []string{"go", "engine"} {
+		t.Run(builder, func(t *testing.T) {
+			s := newStage(t)
+			s.run(0, "up", "--builder", builder)
+			if code, _ := s.get("/health"); code != http.StatusOK {
+				t.Errorf("GET /health: %d", code)
+			}
+			before, first := s.runs(), s.appImage()
+			s.run(0, "up", "--build", "--builder", builder)
+			if second := s.appImage(); first != second {
+				t.Errorf("the same source gave images %s and %s", first, second)
+			}
+			if diff := cmp.Diff(before, s.runs()); diff != "" {
+				t.Errorf("--build of the same source changed containers (-before +after):\n%s", diff)
+			}
+		})
 	}
 }
 
-// The Dockerfile gives an app that works as well, built by the engine.
-func TestBuildDockerfile(t *testing.T) {
+// appImage gives the id of the app's image.
+func (s *stage) appImage() string {
+	s.t.Helper()
+	image, err := s.engine.Image(s.t.Context(), s.project+"-webapp")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return image.ID
+}
+
+// --rmi local removes what was built, and no other image; also when the
+// containers went before.
+func TestRemoveLocalImages(t *testing.T) {
 	s := newStage(t)
-	s.run(0, "up", "--builder", "engine")
-	if code, _ := s.get("/health"); code != http.StatusOK {
-		t.Errorf("GET /health: %d", code)
+	s.run(0, "up", "--no-wait")
+	s.run(0, "down")
+	s.appImage()
+	s.run(0, "down", "--rmi", "local", "-v")
+	if _, err := s.engine.Image(t.Context(), s.project+"-webapp"); !errdefs.IsNotFound(err) {
+		t.Errorf("the image of the app is there: %v", err)
+	}
+	for _, ref := range []string{"postgres:15-alpine", "redis:7-alpine"} {
+		if _, err := s.engine.Image(t.Context(), ref); err != nil {
+			t.Errorf("%s: %v", ref, err)
+		}
 	}
 }

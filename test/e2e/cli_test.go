@@ -11,39 +11,73 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
-// An engine that does not answer is named, with what to do.
+// An engine that does not answer is named, with where its address is from and
+// what to do, whatever the command; nothing is written.
 func TestEngineThatDoesNotAnswer(t *testing.T) {
 	s := newStage(t)
 	socket := "unix://" + filepath.Join(s.dir, "no.sock")
-	for _, args := range [][]string{{"up"}, {"down"}, {"status"}, {"plan"}, {"logs"}} {
+	for _, args := range [][]string{{"up"}, {"up", "--dry-run"}, {"down"}, {"status"}, {"plan"}, {"logs"}} {
 		got := s.run(4, append([]string{"-H", socket}, args...)...)
-		if !strings.Contains(got.stderr, "the engine at "+socket+" (from -H) does not answer: no such file\nhint: ") {
-			t.Errorf("%s does not say which engine", args[0])
+		want := "error: the engine at " + socket + " (from -H) does not answer: no such file\n" +
+			"hint: check the address after -H, and that the engine listens there\n"
+		if diff := cmp.Diff(result{stderr: want, code: 4}, got, cmp.AllowUnexported(result{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", strings.Join(args, " "), diff)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, ".env")); err == nil {
-		t.Error("a password was made for an engine that does not answer")
+	s.env = append(s.env, "DOCKER_HOST="+socket)
+	got := s.run(4, "up")
+	want := "error: the engine at " + socket + " (from DOCKER_HOST) does not answer: no such file\n" +
+		"hint: check DOCKER_HOST, or unset it to use the local engine\n"
+	if diff := cmp.Diff(want, got.stderr); diff != "" {
+		t.Errorf("up with a wrong DOCKER_HOST (-want +got):\n%s", diff)
+	}
+	if files, err := os.ReadDir(s.dir); err != nil || len(files) > 0 {
+		t.Errorf("written for an engine that does not answer: %v, %v", files, err)
 	}
 }
 
-// A Docker context names the engine, as it does for the docker command.
-func TestContext(t *testing.T) {
+// The engine can be named by flag and by Docker context, and both go before
+// DOCKER_HOST.
+func TestEngineByFlagAndByContext(t *testing.T) {
 	s := newStage(t)
+	if _, err := s.up(spec.New("x", shell("here", "sleep 600")), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.engine.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	config := filepath.Join(s.dir, "docker")
-	host := cmpOr(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock")
-	writeContext(t, config, "here", host)
-	s.env = append(s.env, "DOCKER_CONFIG="+config, "DOCKER_HOST=")
-	s.run(1, "--context", "here", "status", "--exit-code")
-	s.run(4, "--context", "nowhere", "status")
+	writeContext(t, config, "here", info.Endpoint)
+	writeContext(t, config, "gone", "unix://"+filepath.Join(s.dir, "no.sock"))
+	s.env = append(s.env, "DOCKER_CONFIG="+config, "DOCKER_HOST=unix://"+filepath.Join(s.dir, "other.sock"))
+	for _, args := range [][]string{{"-H", info.Endpoint}, {"--context", "here"}} {
+		if got := s.run(0, append(args, "status")...); !strings.Contains(got.stdout, s.project+"-here-1") {
+			t.Errorf("%v leads to another engine", args)
+		}
+	}
+	s.env = append(s.env, "DOCKER_HOST=", "DOCKER_CONTEXT=here")
+	if got := s.run(0, "status"); !strings.Contains(got.stdout, s.project+"-here-1") {
+		t.Error("DOCKER_CONTEXT leads to another engine")
+	}
+	if got := s.run(4, "--context", "gone", "status"); !strings.Contains(got.stderr, "no.sock (from context gone) does not answer") {
+		t.Error("the error does not name the context's socket")
+	}
+	if got := s.run(4, "--context", "nowhere", "status"); !strings.Contains(got.stderr, `no Docker context is called "nowhere"`) {
+		t.Error("the error does not name the context")
+	}
 }
 
 // writeContext makes a Docker context, which lies in a folder that is named
@@ -68,10 +102,10 @@ func TestLogs(t *testing.T) {
 	if _, err := s.up(spec.New("x", db, web), runner.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	all := s.run(0, "logs").stdout
-	if !strings.Contains(all, "db-1   | db begins\n") || !strings.Contains(all, "web-1  | web begins\n") {
-		t.Errorf("logs: %q", all)
-	}
+	s.eventually("both have written, and logs shows each with its name", func() bool {
+		all := s.run(0, "logs").stdout
+		return strings.Contains(all, "db-1   | db begins\n") && strings.Contains(all, "web-1  | web begins\n")
+	})
 	if one := s.run(0, "logs", "--no-prefix", "--tail", "1", "web").stdout; one != "web begins\n" {
 		t.Errorf("logs of web: %q", one)
 	}
@@ -90,6 +124,19 @@ func TestLogs(t *testing.T) {
 	}
 }
 
+// A follow ends by itself when nothing is left that could write.
+func TestFollowEnds(t *testing.T) {
+	s := newStage(t)
+	job, web := shell("job", "echo job ends"), shell("web", "sleep 600")
+	web.DependsOn = []spec.Dependency{spec.Completed(job)}
+	if _, err := s.up(spec.New("x", job, web), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.run(0, "logs", "-f", "--no-prefix", "job"); got.stdout != "job ends\n" {
+		t.Errorf("log %q", got.stdout)
+	}
+}
+
 // An attached up follows the logs, and Ctrl-C stops the services.
 func TestAttach(t *testing.T) {
 	s := newStage(t)
@@ -98,9 +145,7 @@ func TestAttach(t *testing.T) {
 	if got := up.end(syscall.SIGINT); got.code != 130 {
 		t.Errorf("exit code %d", got.code)
 	}
-	if c := s.containers()["cache"]; c.State != "exited" {
-		t.Errorf("the cache is %s", c.State)
-	}
+	s.waitState("cache", "exited")
 }
 
 // The example of the library runs as it is, in less than 40 lines.
@@ -153,4 +198,20 @@ func TestExample(t *testing.T) {
 		text, err := io.ReadAll(response.Body)
 		return err == nil && string(text) == "hello\n"
 	})
+}
+
+// Docker Compose takes the file of the example that is printed only.
+func TestCustomStackExample(t *testing.T) {
+	s := newStage(t)
+	file, err := filepath.Abs("../../examples/custom-stack/compose.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "SHOP_RELEASE=1.4", "POSTGRES_PASSWORD=canary")
+	got := s.compose("-f", file, "config", "--services")
+	services := strings.Fields(got.stdout)
+	slices.Sort(services)
+	if diff := cmp.Diff([]string{"api", "cache", "db", "door", "migrate", "worker"}, services); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -99,7 +101,7 @@ func TestJob(t *testing.T) {
 	data := &spec.Volume{Name: "data"}
 	job := shell("job", "echo ran >>/data/runs")
 	job.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
-	web := shell("web", "cat /data/runs; sleep 600")
+	web := shell("web", "test -s /data/runs && sleep 600")
 	web.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
 	web.DependsOn = []spec.Dependency{spec.Completed(job)}
 	stack := spec.New("x", job, web, data)
@@ -108,10 +110,9 @@ func TestJob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var lines []string
-	err := s.runner.Logs(t.Context(), s.project, runner.LogOptions{Services: []string{"web"}}, func(l runner.LogLine) { lines = append(lines, l.Text) })
-	if diff := cmp.Diff([]string{"ran"}, lines); err != nil || diff != "" {
-		t.Errorf("log of web: %v (-want +got):\n%s", err, diff)
+	read, err := s.engine.Exec(t.Context(), s.containers()["web"].ID, []string{"cat", "/data/runs"})
+	if err != nil || read.Output != "ran\n" {
+		t.Errorf("what the job left: %q, %v", read.Output, err)
 	}
 }
 
@@ -165,14 +166,35 @@ func TestReplacementKeepsAnonymousVolumes(t *testing.T) {
 	if _, err := s.runner.Down(t.Context(), s.project, runner.DownOptions{Volumes: true}); err != nil {
 		t.Fatal(err)
 	}
-	volumes, err := s.engine.Volumes(t.Context())
+	all, err := s.raw.names(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range second.Mounts {
-		if slices.ContainsFunc(volumes, func(v state.Volume) bool { return v.Name == m.Name }) {
-			t.Errorf("down left volume %s", m.Name)
+	for _, m := range append(first.Mounts, second.Mounts...) {
+		if m.Name == "" || slices.Contains(all, "volume "+m.Name) {
+			t.Errorf("down -v left volume %q of %s", m.Name, m.Target)
 		}
+	}
+}
+
+// A volume that the definition drops is not mounted any more, and stays.
+func TestVolumeTakenOut(t *testing.T) {
+	s := newStage(t)
+	data := &spec.Volume{Name: "data"}
+	web := shell("web", "sleep 600")
+	web.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
+	if _, err := s.up(spec.New("x", web, data), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	web.Mounts = nil
+	if _, err := s.up(spec.New("x", web), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if mounts := s.containers()["web"].Mounts; len(mounts) > 0 {
+		t.Errorf("mounted still: %v", mounts)
+	}
+	if !slices.Contains(s.resources(), "volume "+s.project+"_data") {
+		t.Error("the volume is gone")
 	}
 }
 
@@ -207,6 +229,12 @@ func TestPortTaken(t *testing.T) {
 	if !strings.Contains(got.stderr, "is taken by container "+holder.project+"-other-1") {
 		t.Error("the error does not name the container")
 	}
+	if made := s.resources(); len(made) > 0 {
+		t.Errorf("made all the same: %v", made)
+	}
+	if c := holder.containers()["other"]; c.State != "running" {
+		t.Errorf("the holder is %s", c.State)
+	}
 }
 
 // newSibling is a second project of the same test.
@@ -214,32 +242,8 @@ func newSibling(s *stage) *stage {
 	s.t.Helper()
 	other := *s
 	other.project += "-sibling"
-	s.t.Cleanup(func() {
-		grace := time.Duration(0)
-		if _, err := other.runner.Down(withoutCancel(s.t), other.project, runner.DownOptions{Volumes: true, Grace: &grace}); err != nil {
-			s.t.Errorf("clean up: %v", err)
-		}
-	})
+	s.t.Cleanup(other.clean)
 	return &other
-}
-
-// An image that is nowhere to be had changes nothing.
-func TestImageThatIsNowhere(t *testing.T) {
-	s := newStage(t)
-	web := shell("web", "sleep 600")
-	gone := shell("gone", "sleep 600")
-	gone.Image = "localhost:1/no/such:image"
-	_, err := s.up(spec.New("x", web, gone), runner.UpOptions{})
-	if err == nil || !strings.Contains(err.Error(), `pull image "localhost:1/no/such:image"`) {
-		t.Errorf("got %v", err)
-	}
-	_, err = s.up(spec.New("x", web, gone), runner.UpOptions{Pull: runner.PullNever})
-	if err == nil || !strings.Contains(err.Error(), "image localhost:1/no/such:image is not on the engine and may not be pulled") {
-		t.Errorf("got %v", err)
-	}
-	if made := s.resources(); len(made) > 0 {
-		t.Errorf("made all the same: %v", made)
-	}
 }
 
 // An up that is interrupted, or killed, is finished by the next one.
@@ -255,7 +259,7 @@ func TestInterruptedUp(t *testing.T) {
 	} {
 		t.Run(test.signal.String(), func(t *testing.T) {
 			s := newStage(t)
-			up := s.start("--progress", "json", "up")
+			up := s.start("up")
 			s.eventually("the database starts", func() bool {
 				return s.containers()["database"].State == "running"
 			})
@@ -263,11 +267,23 @@ func TestInterruptedUp(t *testing.T) {
 			if got.code != test.code {
 				t.Errorf("exit code %d, want %d", got.code, test.code)
 			}
-			if test.signal != syscall.SIGKILL && !strings.Contains(got.stderr, s.project+"-database-1") {
-				t.Error("it does not say what is left running")
+			lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
+			last := regexp.MustCompile(`^interrupted: .*-database-1 left running \(.*stackctl up.* goes on, .*stackctl down.* removes\)$`)
+			if test.signal != syscall.SIGKILL && !last.MatchString(lines[len(lines)-1]) {
+				t.Errorf("its last line does not say what is left running: %q", lines[len(lines)-1])
 			}
+			if c := s.containers()["database"]; c.State != "running" {
+				t.Errorf("the database is %s", c.State)
+			}
+			before := s.runs()
 			s.run(0, "up")
 			s.run(0, "status", "--exit-code")
+			if after := s.runs(); after["database"] != before["database"] {
+				t.Errorf("the next up began anew with the database: %v, %v", before, after)
+			}
+			if code, _ := s.get("/health"); code != http.StatusOK {
+				t.Errorf("GET /health: %d", code)
+			}
 		})
 	}
 }
@@ -304,21 +320,27 @@ func TestDownStopsDependentsFirst(t *testing.T) {
 }
 
 // Nothing but the project's own is removed: not what another project has under
-// the same names, nor what belongs to none.
+// names that begin alike, nor what has such a name and no label.
 func TestDownLeavesLookAlikesAlone(t *testing.T) {
 	s := newStage(t)
-	data := &spec.Volume{Name: "data"}
+	data, shared := &spec.Volume{Name: "data"}, &spec.Volume{Name: "shared"}
 	mine := shell("web", "sleep 600")
-	mine.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
-	stack := spec.New("x", mine, data)
-	if _, err := s.up(stack, runner.UpOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	mine.Mounts = []spec.Mount{spec.Mounted(data, "/data"), spec.Mounted(shared, "/shared")}
+	stack := spec.New("x", mine, data, shared)
 	sibling := newSibling(s) // its name begins with the project's
 	if _, err := sibling.up(stack, runner.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	other := s.lookAlikes()
+	if _, err := s.up(stack, runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	mounts := s.containers()["web"].Mounts
+	if !slices.ContainsFunc(mounts, func(m state.Mount) bool { return m.Name == s.project+"_shared" }) {
+		t.Errorf("the volume that was there is not used: %v", mounts)
+	}
 	before := sibling.resources()
+
 	s.run(0, "down", "-v", "--remove-orphans", "--rmi", "local")
 	if left := s.resources(); len(left) > 0 {
 		t.Errorf("left %v", left)
@@ -329,6 +351,36 @@ func TestDownLeavesLookAlikesAlone(t *testing.T) {
 	if c := sibling.containers()["web"]; c.State != "running" {
 		t.Errorf("the other project's container is %s", c.State)
 	}
+	all, err := s.raw.names(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range other {
+		if !slices.Contains(all, name) {
+			t.Errorf("%s is gone", name)
+		}
+	}
+}
+
+// lookAlikes makes a container, a network, a volume and an image that have names
+// as the project's have, and no label.
+func (s *stage) lookAlikes() []string {
+	s.t.Helper()
+	container, network, volume, image := s.project+"-web-2", s.project+"_default2", s.project+"_shared", s.project+"-old"
+	s.t.Cleanup(func() {
+		for _, path := range []string{
+			"/containers/" + container + "?force=true", "/networks/" + network, "/volumes/" + volume, "/images/" + image,
+		} {
+			if err := s.raw.do(withoutCancel(s.t), http.MethodDelete, path, nil, nil); err != nil {
+				s.t.Errorf("clean up: %v", err)
+			}
+		}
+	})
+	s.ask(http.MethodPost, "/networks/create", map[string]any{"Name": network}, nil)
+	s.ask(http.MethodPost, "/volumes/create", map[string]any{"Name": volume}, nil)
+	s.ask(http.MethodPost, "/images/alpine/tag?tag=latest&repo="+image, nil, nil)
+	s.ask(http.MethodPost, "/containers/create?name="+container, map[string]any{"Image": "alpine", "Cmd": []string{"true"}}, nil)
+	return []string{"container " + container, "network " + network, "volume " + volume, "image " + image + ":latest"}
 }
 
 // Containers of services that the stack does not have stay, and are told of,
@@ -348,5 +400,35 @@ func TestOrphans(t *testing.T) {
 	s.run(0, "down", "--remove-orphans")
 	if left := s.resources(); slices.Contains(left, "container "+s.project+"-stray-1") {
 		t.Errorf("left %v", left)
+	}
+}
+
+// A volume that belongs to somebody else stays, though its name is one that the
+// engine has made up.
+func TestExternalVolumeWithoutAName(t *testing.T) {
+	s := newStage(t)
+	var made struct{ Name string }
+	s.ask(http.MethodPost, "/volumes/create", map[string]any{}, &made)
+	t.Cleanup(func() {
+		s.clean()
+		if err := s.raw.do(withoutCancel(t), http.MethodDelete, "/volumes/"+made.Name, nil, nil); err != nil {
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	data := &spec.Volume{Name: "data", External: true, EngineName: made.Name}
+	web := shell("web", "sleep 600")
+	web.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
+	if _, err := s.up(spec.New("x", web, data), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.runner.Down(t.Context(), s.project, runner.DownOptions{Volumes: true}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.raw.names(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(all, "volume "+made.Name) {
+		t.Error("down -v removed it")
 	}
 }

@@ -35,8 +35,9 @@ import (
 // patience bounds each wait for a state. Reaching it is a failure.
 const patience = time.Minute
 
-// projectPrefix begins the name of every project of these tests.
-const projectPrefix = "e2e-"
+// prefix begins the name of everything that this run makes on the engine. Another
+// run at the same time has another.
+var prefix = "e2e-" + strings.ToLower(rand.Text()[:6]) + "-"
 
 // binary is the command under test, built by TestMain.
 var binary string
@@ -57,45 +58,38 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	code := m.Run()
-	if left := leftovers(); left != "" {
-		fmt.Fprintf(os.Stderr, "the tests left behind:\n%s", left)
+	left, err := leftovers()
+	if err != nil || len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "the tests left behind: %v %v\n", left, err)
 		code = max(code, 1)
 	}
 	return code
 }
 
-// leftovers lists what is on the engine of any project of these tests.
-func leftovers() string {
+// leftovers lists what is on the engine of this run.
+func leftovers() ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	e, err := docker.New(docker.Options{LookupEnv: os.LookupEnv})
 	if err != nil {
-		return err.Error()
+		return nil, err
 	}
 	defer e.Close()
-	var b strings.Builder
-	containers, err := e.Containers(ctx, "")
-	for _, c := range containers {
-		if strings.HasPrefix(c.Project, projectPrefix) {
-			fmt.Fprintln(&b, c.Ref())
-		}
+	raw, err := rawEngineOf(ctx, e)
+	if err != nil {
+		return nil, err
 	}
-	networks, err2 := e.Networks(ctx)
-	for _, n := range networks {
-		if strings.HasPrefix(n.Project, projectPrefix) {
-			fmt.Fprintln(&b, n.Ref())
-		}
+	all, err := raw.names(ctx)
+	return slices.DeleteFunc(all, func(name string) bool { return !strings.Contains(name, prefix) }), err
+}
+
+// rawEngineOf gives the engine that another connection leads to.
+func rawEngineOf(ctx context.Context, e *docker.Engine) (*rawEngine, error) {
+	info, err := e.Info(ctx)
+	if err != nil {
+		return nil, err
 	}
-	volumes, err3 := e.Volumes(ctx)
-	for _, v := range volumes {
-		if strings.HasPrefix(v.Project, projectPrefix) {
-			fmt.Fprintln(&b, v.Ref())
-		}
-	}
-	if err := errors.Join(err, err2, err3); err != nil {
-		fmt.Fprintln(&b, err)
-	}
-	return b.String()
+	return newRawEngine(info.Endpoint)
 }
 
 // stage is one test's project on the engine.
@@ -106,7 +100,21 @@ type stage struct {
 	web     string // the app's port
 	env     []string
 	engine  *docker.Engine
+	raw     *rawEngine
 	runner  *runner.Runner
+}
+
+// bare is the environment of this process without the variables that would
+// change a scenario.
+func bare() []string {
+	return slices.DeleteFunc(os.Environ(), func(setting string) bool {
+		for _, start := range []string{"WEBAPP_", "POSTGRES_", "REDIS_", "COMPOSE_", "STACKCTL_", "DOCKER_CONTEXT=", "NO_COLOR="} {
+			if strings.HasPrefix(setting, start) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func newStage(t *testing.T) *stage {
@@ -116,27 +124,37 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	raw, err := rawEngineOf(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ports := freePorts(t, 3)
 	s := &stage{
-		t: t, project: projectPrefix + strings.ToLower(rand.Text()[:10]), dir: t.TempDir(), web: ports[0],
-		engine: e, runner: runner.New(e),
+		t: t, project: prefix + strings.ToLower(rand.Text()[:6]), dir: t.TempDir(), web: ports[0],
+		engine: e, raw: raw, runner: runner.New(e),
 		env: []string{"WEBAPP_PORT=" + ports[0], "POSTGRES_PORT=" + ports[1], "REDIS_PORT=" + ports[2]},
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
-		defer cancel()
-		grace := time.Duration(0)
-		_, err := s.runner.Down(ctx, s.project, runner.DownOptions{
-			Volumes: true, Images: runner.RemoveLocalImages, Grace: &grace,
-			// The image of the app goes, though a down before has removed its container.
-			Services: []string{"webapp"}, RemoveOrphans: true,
-		})
-		if err != nil {
-			t.Errorf("clean up: %v", err)
-		}
+		s.clean()
 		e.Close()
 	})
 	return s
+}
+
+// clean removes all of the project, and the image of the app though a down before
+// has removed its container.
+func (s *stage) clean() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(withoutCancel(s.t), patience)
+	defer cancel()
+	grace := time.Duration(0)
+	_, err := runner.New(s.engine).Down(ctx, s.project, runner.DownOptions{
+		Services: []string{"webapp"}, RemoveOrphans: true,
+		Volumes: true, Images: runner.RemoveLocalImages, Grace: &grace,
+	})
+	if err != nil {
+		s.t.Errorf("clean up: %v", err)
+	}
 }
 
 // nextPort counts the ports that tests of this process have been given. They lie
@@ -172,7 +190,7 @@ type result struct {
 func (s *stage) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), name, args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), s.env...)
+	cmd.Env = append(bare(), s.env...)
 	return cmd
 }
 
@@ -261,6 +279,26 @@ func (s *stage) resources() []string {
 	return out
 }
 
+// run is which container it is, and since when it runs.
+type run struct {
+	ID        string
+	StartedAt time.Time
+}
+
+// runs gives the runs of the project's containers by service.
+func (s *stage) runs() map[string]run {
+	s.t.Helper()
+	out := map[string]run{}
+	for service, c := range s.containers() {
+		look, err := s.engine.Inspect(s.t.Context(), c.ID)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		out[service] = run{look.ID, look.StartedAt}
+	}
+	return out
+}
+
 // waitHealthy waits until the engine itself calls every container healthy, which
 // can be a whole interval after `up` has.
 func (s *stage) waitHealthy() {
@@ -273,6 +311,13 @@ func (s *stage) waitHealthy() {
 		}
 		return true
 	})
+}
+
+// waitState waits until the engine's list has a service's container in a state.
+// It can be a moment behind what a call has done.
+func (s *stage) waitState(service, want string) {
+	s.t.Helper()
+	s.eventually(service+" is "+want, func() bool { return s.containers()[service].State == want })
 }
 
 // eventually looks again and again until a state is reached.
@@ -348,38 +393,12 @@ func (s *stage) users() []string {
 	return names
 }
 
-// inspect gives all that the engine knows of something, by a path of its API.
-func (s *stage) inspect(path string, into any) {
+// ask sends a request to the engine and wants success.
+func (s *stage) ask(method, path string, body, into any) {
 	s.t.Helper()
-	socket, ok := strings.CutPrefix(cmpOr(os.Getenv("DOCKER_HOST"), "unix:///var/run/docker.sock"), "unix://")
-	if !ok {
-		s.t.Fatal("these tests look at the engine through a unix socket")
-	}
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-	}}
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://engine/v1.41"+path, nil)
-	if err != nil {
+	if err := s.raw.do(s.t.Context(), method, path, body, into); err != nil {
 		s.t.Fatal(err)
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // up brings a stack of the test's own up, through the library.

@@ -1,0 +1,69 @@
+// Command custom-stack prints the compose file of a shop: a front door, an API,
+// two workers, a job that migrates the database first, and the two stores.
+//
+//	go run ./examples/custom-stack > compose.yml
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/stackctl/stackctl/pkg/spec"
+)
+
+func main() {
+	text, err := shop().Compose()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Print(string(text))
+}
+
+func shop() *spec.Stack {
+	// The stores are on a network that leads nowhere else.
+	front, back := &spec.Network{Name: "front"}, &spec.Network{Name: "back", Internal: true}
+	db := spec.NewPostgres("db", spec.PostgresOptions{Database: "shop", Networks: []*spec.Network{back}})
+	cache := spec.NewRedis("cache", spec.RedisOptions{Networks: []*spec.Network{back}})
+	db.Ports, cache.Ports = nil, nil
+	db.Command = []spec.Value{"postgres", "-c", "max_connections=200"}
+
+	signing := &spec.Secret{Name: "signing-key", File: "./signing.key"}
+	shopService := func(name string, command spec.Value) *spec.Service {
+		return &spec.Service{
+			Name:        name,
+			Image:       "example/shop:" + spec.RequiredEnv("SHOP_RELEASE", "choose a release"),
+			Command:     []spec.Value{command},
+			Environment: spec.MergeEnv(db.EnvFor(), cache.EnvFor(), spec.Env{"PRICE_FORMAT": "$%.2f"}),
+			Networks:    []*spec.Network{back},
+			Secrets:     []spec.SecretMount{spec.MountSecret(signing)},
+			ReadOnly:    true,
+			CapDrop:     []string{"ALL"},
+			Restart:     spec.RestartUnlessStopped,
+		}
+	}
+
+	migrate := shopService("migrate", "migrate")
+	migrate.Restart = spec.RestartNo
+	migrate.DependsOn = []spec.Dependency{spec.Healthy(db)}
+
+	api := shopService("api", "serve")
+	api.Networks = []*spec.Network{front, back}
+	api.DependsOn = []spec.Dependency{spec.Completed(migrate), spec.Healthy(cache)}
+	api.Healthcheck = spec.NewHealthcheck(spec.CmdTest("/shop", "health"))
+
+	worker := shopService("worker", "work")
+	worker.Replicas = 2
+	worker.StopGracePeriod = time.Minute // orders are finished first
+	worker.DependsOn = []spec.Dependency{spec.Completed(migrate), spec.Started(cache)}
+
+	door := &spec.Service{
+		Name: "door", Image: "nginx:1.28-alpine",
+		Ports:     []spec.Port{spec.Publish(spec.FromEnvOr("SHOP_PORT", "8080"), 80)},
+		Mounts:    []spec.Mount{{HostPath: "./nginx.conf", Target: "/etc/nginx/nginx.conf", ReadOnly: true}},
+		Networks:  []*spec.Network{front},
+		DependsOn: []spec.Dependency{spec.Healthy(api)},
+	}
+	return spec.New("shop", db, cache, migrate, api, worker, door, front, back, signing)
+}
