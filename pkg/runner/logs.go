@@ -165,7 +165,7 @@ type follower struct {
 
 	mu     sync.Mutex
 	active map[string]bool
-	last   map[string]time.Time // time of each container's last line
+	last   map[string]time.Time // up to when each container has been read, or its run had ended
 }
 
 // follow begins to read a container's log, unless it is being read.

@@ -119,7 +119,7 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	for _, warning := range todo.Warnings {
 		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
 	}
-	if conflicts, err := preflight.Ports(ctx, r.engine, info.Local, todo, observed); err != nil {
+	if conflicts, err := preflight.Ports(ctx, r.engine, info.Local, todo); err != nil {
 		return report, err
 	} else if len(conflicts) > 0 {
 		e := &PortsError{}

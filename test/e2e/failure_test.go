@@ -432,3 +432,33 @@ func TestExternalVolumeWithoutAName(t *testing.T) {
 		t.Error("down -v removed it")
 	}
 }
+
+// A host port goes from one service to another in one up: from an orphan to the
+// service that takes its place, and between two that swap.
+func TestHostPortsChangeHands(t *testing.T) {
+	s := newStage(t)
+	ports := freePorts(t, 2)
+	serve := func(name, port string) *spec.Service {
+		service := shell(name, "sleep 600")
+		service.Ports = []spec.Port{spec.PublishLocally(spec.Literal(port), 80)}
+		return service
+	}
+	if _, err := s.up(spec.New("x", serve("old", ports[0]), serve("b", ports[1])), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.up(spec.New("x", serve("a", ports[0]), serve("b", ports[1])), runner.UpOptions{RemoveOrphans: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.up(spec.New("x", serve("a", ports[1]), serve("b", ports[0])), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for service, c := range s.containers() {
+		for _, p := range c.Ports {
+			got[service] = fmt.Sprint(p.HostPort)
+		}
+	}
+	if diff := cmp.Diff(map[string]string{"a": ports[1], "b": ports[0]}, got); diff != "" {
+		t.Errorf("host ports (-want +got):\n%s", diff)
+	}
+}

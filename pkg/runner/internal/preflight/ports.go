@@ -44,7 +44,7 @@ func (w want) String() string { return strings.TrimPrefix(w.listen(), ":") }
 // Ports gives the fixed host ports of the containers which the plan starts that
 // somebody else has: another container, or, when the engine shares this
 // machine's ports, a process. Containers that the plan removes do not count.
-func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan, observed state.Observed) ([]Conflict, error) {
+func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan) ([]Conflict, error) {
 	wants, going := wanted(p)
 	if len(wants) == 0 {
 		return nil, nil
@@ -55,8 +55,8 @@ func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan, observed sta
 	}
 	var out []Conflict
 	for _, w := range wants {
-		holder := containerHolding(w, containers, going)
-		if holder == "" && local && !ours(w, observed) {
+		holder, handedOver := containerHolding(w, containers, going)
+		if holder == "" && local && !handedOver {
 			holder = processHolding(ctx, w)
 		}
 		if holder != "" {
@@ -90,21 +90,20 @@ func wanted(p *plan.Plan) ([]want, map[string]bool) {
 	return wants, going
 }
 
-// ours says that the container itself runs already and publishes the port: a
-// start of it changes nothing.
-func ours(w want, observed state.Observed) bool {
-	return slices.ContainsFunc(observed.Containers, func(c state.Container) bool {
-		return c.Service == w.service && slices.ContainsFunc(c.Ports, w.port.Overlaps)
-	})
-}
-
-func containerHolding(w want, containers []state.Container, going map[string]bool) string {
+// containerHolding names the container that has the port; none when it is the
+// wanted one itself, or one that gives the port up in the same plan. Handed over
+// says that it is one of these: the engine's proxy still listens for it then.
+func containerHolding(w want, containers []state.Container, going map[string]bool) (holder string, handedOver bool) {
 	for _, c := range containers {
-		if c.Name != w.container && !going[c.ID] && slices.ContainsFunc(c.Ports, w.port.Overlaps) {
-			return "container " + c.Name
+		switch {
+		case !slices.ContainsFunc(c.Ports, w.port.Overlaps):
+		case c.Name == w.container || going[c.ID]:
+			handedOver = true
+		default:
+			return "container " + c.Name, false
 		}
 	}
-	return ""
+	return "", handedOver
 }
 
 // processHolding tries to listen, which tells for sure, and only then looks for
