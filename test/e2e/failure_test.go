@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
@@ -110,7 +111,7 @@ func TestJob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read, err := s.engine.Exec(t.Context(), s.containers()["web"].ID, []string{"cat", "/data/runs"})
+	read, err := s.engine.Exec(t.Context(), s.containers()["web"].ID, engine.Command{Args: []string{"cat", "/data/runs"}})
 	if err != nil || read.Output != "ran\n" {
 		t.Errorf("what the job left: %q, %v", read.Output, err)
 	}
@@ -146,7 +147,7 @@ func TestReplacementKeepsAnonymousVolumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := s.containers()["cache"]
-	if _, err := s.engine.Exec(t.Context(), first.ID, []string{"redis-cli", "set", "k", "canary"}); err != nil {
+	if _, err := s.engine.Exec(t.Context(), first.ID, engine.Command{Args: []string{"redis-cli", "set", "k", "canary"}}); err != nil {
 		t.Fatal(err)
 	}
 	cache.Environment = spec.Env{"CHANGED": "1"}
@@ -157,7 +158,7 @@ func TestReplacementKeepsAnonymousVolumes(t *testing.T) {
 	if first.ID == second.ID || second.Name != s.project+"-cache-1" {
 		t.Errorf("the container is %s, and was %s", second.ID, first.ID)
 	}
-	got, err := s.engine.Exec(t.Context(), second.ID, []string{"redis-cli", "get", "k"})
+	got, err := s.engine.Exec(t.Context(), second.ID, engine.Command{Args: []string{"redis-cli", "get", "k"}})
 	if err != nil || strings.TrimSpace(got.Output) != "canary" {
 		t.Errorf("value after the replacement: %q, %v", got.Output, err)
 	}

@@ -81,7 +81,7 @@ type Streamer interface {
 	Logs(ctx context.Context, container string, o LogOptions, each func(LogLine)) error
 	// Exec runs a command in a running container, waits for its end and gives
 	// what it wrote, cut at 4 KiB.
-	Exec(ctx context.Context, container string, command []string) (ExecResult, error)
+	Exec(ctx context.Context, container string, c Command) (ExecResult, error)
 	// Pull fetches an image from its registry.
 	Pull(ctx context.Context, ref, platform string, each func(Progress)) error
 	// Build builds an image from a Dockerfile and gives its id.
@@ -188,6 +188,18 @@ type LogLine struct {
 	Time   time.Time
 	Stderr bool
 	Text   string
+}
+
+// Command is what to run in a container that runs. The zero values of all but
+// Args are the container's own.
+type Command struct {
+	Args []string
+	User string
+	// WorkingDir is absolute.
+	WorkingDir string
+	// Env holds "NAME=value".
+	Env        []string
+	Privileged bool
 }
 
 // ExecResult is the end of a command.

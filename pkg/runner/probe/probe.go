@@ -17,7 +17,7 @@ import (
 // Engine is what waiting needs of an engine.
 type Engine interface {
 	Inspect(ctx context.Context, container string) (engine.Inspection, error)
-	Exec(ctx context.Context, container string, command []string) (engine.ExecResult, error)
+	Exec(ctx context.Context, container string, c engine.Command) (engine.ExecResult, error)
 }
 
 // defaultInterval is the pause between our own probes of a container that is

@@ -264,7 +264,7 @@ func Once(ctx context.Context, e Engine, container string, check *engine.Healthc
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("the healthcheck did not end within its timeout of %s", timeout))
 	defer cancel()
-	result, err := e.Exec(ctx, container, check.Command)
+	result, err := e.Exec(ctx, container, engine.Command{Args: check.Command})
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause

@@ -13,7 +13,7 @@ import (
 
 // Exec runs a command in a container. When ctx ends, Exec returns at once; the
 // command itself goes on, for the engine has no call to end it.
-func (e *Engine) Exec(ctx context.Context, name string, command []string) (engine.ExecResult, error) {
+func (e *Engine) Exec(ctx context.Context, name string, c engine.Command) (engine.ExecResult, error) {
 	fail := func(err error) (engine.ExecResult, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -24,7 +24,8 @@ func (e *Engine) Exec(ctx context.Context, name string, command []string) (engin
 	bound, end := context.WithCancel(context.WithValue(ctx, bindConn{}, true))
 	defer end()
 	created, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: command, AttachStdout: true, AttachStderr: true,
+		Cmd: c.Args, User: c.User, WorkingDir: c.WorkingDir, Env: c.Env, Privileged: c.Privileged,
+		AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		return fail(err)

@@ -110,7 +110,7 @@ func TestExec(t *testing.T) {
 		{"no such program", "exec /no/such/program 2>/dev/null", engine.ExecResult{ExitCode: 127}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := s.Exec(s.ctx(), id, []string{"sh", "-c", test.script})
+			got, err := s.Exec(s.ctx(), id, engine.Command{Args: []string{"sh", "-c", test.script}})
 			s.must(err)
 			if test.name == "both streams" && got.Output == "err\nout\n" {
 				got.Output = test.want.Output // the order of the two is the engine's
@@ -124,14 +124,14 @@ func TestExec(t *testing.T) {
 		cause := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(s.ctx())
 		go cancel(cause)
-		_, err := s.Exec(ctx, id, []string{"sleep", "600"})
+		_, err := s.Exec(ctx, id, engine.Command{Args: []string{"sleep", "600"}})
 		if !errors.Is(err, cause) {
 			t.Errorf("error is %v", err)
 		}
 	})
 	t.Run("stopped container", func(t *testing.T) {
 		s.must(s.StopContainer(s.ctx(), id, new(time.Duration)))
-		if _, err := s.Exec(s.ctx(), id, []string{"true"}); err == nil {
+		if _, err := s.Exec(s.ctx(), id, engine.Command{Args: []string{"true"}}); err == nil {
 			t.Error("no error")
 		}
 	})

@@ -282,7 +282,7 @@ func TestExecEndsWithItsContextThoughTheEngineIsSilent(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"Id": "exec"}`)
 	}))
-	if _, err := e.Exec(ctx, "web", []string{"true"}); !errors.Is(err, cause) {
+	if _, err := e.Exec(ctx, "web", engine.Command{Args: []string{"true"}}); !errors.Is(err, cause) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -737,7 +737,7 @@ func (e *Engine) Logs(ctx context.Context, ref string, o engine.LogOptions, each
 }
 
 // Exec implements engine.Streamer: it is taken for a probe.
-func (e *Engine) Exec(ctx context.Context, ref string, _ []string) (engine.ExecResult, error) {
+func (e *Engine) Exec(ctx context.Context, ref string, _ engine.Command) (engine.ExecResult, error) {
 	if err := e.begin(ctx, "Exec", e.nameOf(ref)); err != nil {
 		return engine.ExecResult{}, err
 	}
