@@ -18,6 +18,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
+	"gopkg.in/yaml.v3"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
@@ -168,7 +169,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Events", "Logs", "Exec":
+		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "Logs", "Exec":
 			return true
 		}
 		return false
@@ -415,6 +416,69 @@ func healthcheck(h *types.HealthCheckConfig) *engine.Healthcheck {
 	return out
 }
 
+// Compare implements engine.Observer: it compares the definitions as a compose
+// file writes them, key by key.
+func (e *Engine) Compare(ctx context.Context, ref string, req engine.CreateContainer) ([]state.Difference, error) {
+	if err := e.begin(ctx, "Compare", e.nameOf(ref)); err != nil {
+		return nil, err
+	}
+	defer e.mu.Unlock()
+	c, err := e.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	old, wanted := definition(c.spec), definition(req.Spec)
+	var out []state.Difference
+	for _, path := range slices.Sorted(maps.Keys(old)) {
+		if old[path] != wanted[path] {
+			out = append(out, state.Difference{Path: path, Old: old[path], New: wanted[path]})
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(wanted)) {
+		if _, known := old[path]; !known {
+			out = append(out, state.Difference{Path: path, New: wanted[path]})
+		}
+	}
+	return out, nil
+}
+
+// definition gives what a container is made from as paths and values.
+func definition(spec state.ContainerSpec) map[string]string {
+	text, err := yaml.Marshal(spec.Config)
+	if err != nil {
+		panic(err) // compose-go's types can be marshalled
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		panic(err)
+	}
+	for _, key := range []string{"build", "depends_on", "deploy", "image", "networks", "post_start", "pre_stop", "profiles", "pull_policy", "scale"} {
+		delete(tree, key)
+	}
+	out := map[string]string{}
+	flatten("", tree, out)
+	for _, f := range spec.Files {
+		out["files."+f.Target] = f.Digest
+	}
+	return out
+}
+
+func flatten(path string, v any, out map[string]string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			flatten(strings.TrimPrefix(path+"."+key, "."), value, out)
+		}
+	case []any:
+		for i, value := range v {
+			flatten(fmt.Sprintf("%s[%d]", path, i), value, out)
+		}
+	case nil:
+	default:
+		out[path] = fmt.Sprint(v)
+	}
+}
+
 // CreateNetwork implements engine.Mutator.
 func (e *Engine) CreateNetwork(ctx context.Context, n state.NetworkSpec) error {
 	if err := e.begin(ctx, "CreateNetwork", n.Name); err != nil {
@@ -424,10 +488,16 @@ func (e *Engine) CreateNetwork(ctx context.Context, n state.NetworkSpec) error {
 	if _, ok := e.networks[n.Name]; ok {
 		return conflict("network %s already exists", n.Name)
 	}
-	e.networks[n.Name] = state.Network{
+	made := state.Network{
 		ID: e.newID("net"), Name: n.Name, Project: n.Labels[state.LabelProject],
 		Key: n.Labels[state.LabelNetwork], Driver: cmp.Or(n.Config.Driver, "bridge"), Hash: n.Labels[state.LabelHash],
+		Internal: n.Config.Internal, Attachable: n.Config.Attachable, IPv6: n.Config.EnableIPv6 != nil && *n.Config.EnableIPv6,
+		Options: n.Config.DriverOpts, Labels: n.Labels, IPAMDriver: cmp.Or(n.Config.Ipam.Driver, "default"),
 	}
+	for _, p := range n.Config.Ipam.Config {
+		made.Pools = append(made.Pools, state.Pool{Subnet: p.Subnet, IPRange: p.IPRange, Gateway: p.Gateway, Aux: p.AuxiliaryAddresses})
+	}
+	e.networks[n.Name] = made
 	return nil
 }
 
@@ -451,6 +521,36 @@ func (e *Engine) RemoveNetwork(ctx context.Context, ref string) error {
 	return nil
 }
 
+// Connect implements engine.Mutator.
+func (e *Engine) Connect(ctx context.Context, ref string, a state.Attachment) error {
+	if err := e.begin(ctx, "Connect", e.nameOf(ref)+" "+a.Network); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	c, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	n, ok := e.networks[a.Network]
+	if !ok {
+		return notFound("network", a.Network)
+	}
+	c.Networks[a.Network] = n.ID
+	return nil
+}
+
+// Disconnect implements engine.Mutator.
+func (e *Engine) Disconnect(ctx context.Context, ref, network string) error {
+	if err := e.begin(ctx, "Disconnect", e.nameOf(ref)+" "+network); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	if c, err := e.find(ref); err == nil {
+		maps.DeleteFunc(c.Networks, func(name, id string) bool { return name == network || id == network })
+	}
+	return nil
+}
+
 // CreateVolume implements engine.Mutator.
 func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	if err := e.begin(ctx, "CreateVolume", v.Name); err != nil {
@@ -459,7 +559,7 @@ func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	defer e.mu.Unlock()
 	e.volumes[v.Name] = state.Volume{
 		Name: v.Name, Project: v.Labels[state.LabelProject], Key: v.Labels[state.LabelVolume],
-		Driver: cmp.Or(v.Config.Driver, "local"), Created: e.clock,
+		Driver: cmp.Or(v.Config.Driver, "local"), Created: e.clock, Options: v.Config.DriverOpts, Labels: v.Labels,
 	}
 	return nil
 }
