@@ -69,7 +69,8 @@ func (r *Runner) Status(ctx context.Context, p *types.Project, o StatusOptions) 
 	}
 	out := Status{Project: p.Name, Containers: []ContainerStatus{}}
 	for _, s := range desired.Services {
-		job := isJob(desired, s.Name)
+		// `restart: "no"` says that it is there to end, too.
+		job := isJob(desired, s.Name) || s.Config.Restart == types.RestartPolicyNo
 		for _, want := range s.Containers {
 			row := ContainerStatus{Service: s.Name, Container: want.Name, State: "missing", Image: s.Image, Ports: []state.Port{}}
 			i := slices.IndexFunc(observed.Containers, func(c state.Container) bool {
