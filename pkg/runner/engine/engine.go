@@ -40,6 +40,10 @@ type Observer interface {
 	Image(ctx context.Context, ref string) (state.Image, error)
 	// Inspect looks at one container, by id or name, more closely than a list.
 	Inspect(ctx context.Context, container string) (Inspection, error)
+	// Compare says in which points a container, by id or name, differs from what
+	// CreateContainer would make now; none when it is the same in meaning. Networks
+	// and images are not compared: their names and ids are in the lists.
+	Compare(ctx context.Context, container string, c CreateContainer) ([]state.Difference, error)
 }
 
 // Mutator makes, starts, stops and removes. Every method may be called again

@@ -168,7 +168,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Events", "Logs", "Exec":
+		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "Logs", "Exec":
 			return true
 		}
 		return false
