@@ -106,7 +106,7 @@ type differences []Difference
 
 func (d *differences) add(path, old, wanted string) {
 	if old != wanted {
-		*d = append(*d, Difference{Path: path, Old: old, New: wanted})
+		*d = append(*d, Changed(path, old, wanted))
 	}
 }
 

@@ -23,19 +23,16 @@ var notRun = []string{
 	"label_file", "name", "profiles", "pull_policy", "pull_refresh_after", "scale",
 }
 
-// serviceHash digests what the containers of a service are made from, as
-// "v2:<hex>". It works on the service as the compose specification writes it,
-// not on Go's view of it, so that another release of compose-go gives the same
-// hash for the same meaning. Networks and volumes count under the names that
-// the engine knows them by, and configs and secrets with what is in them.
-func serviceHash(p *types.Project, s types.ServiceConfig, files []File) (string, error) {
+// Definition gives what a service says about its containers, as a compose file
+// writes it: without what only others read, and without extensions.
+func Definition(s types.ServiceConfig) (map[string]any, error) {
 	text, err := yaml.Marshal(s)
 	if err != nil {
-		return "", fmt.Errorf("hash: %w", err)
+		return nil, err
 	}
 	var definition map[string]any
 	if err := yaml.Unmarshal(text, &definition); err != nil {
-		return "", fmt.Errorf("hash: %w", err)
+		return nil, err
 	}
 	for key := range definition {
 		if slices.Contains(notRun, key) || strings.HasPrefix(key, "x-") {
@@ -44,6 +41,19 @@ func serviceHash(p *types.Project, s types.ServiceConfig, files []File) (string,
 	}
 	if deploy, ok := definition["deploy"].(map[string]any); ok {
 		delete(deploy, "replicas")
+	}
+	return definition, nil
+}
+
+// serviceHash digests what the containers of a service are made from, as
+// "v2:<hex>". It works on the service as the compose specification writes it,
+// not on Go's view of it, so that another release of compose-go gives the same
+// hash for the same meaning. Networks and volumes count under the names that
+// the engine knows them by, and configs and secrets with what is in them.
+func serviceHash(p *types.Project, s types.ServiceConfig, files []File) (string, error) {
+	definition, err := Definition(s)
+	if err != nil {
+		return "", fmt.Errorf("hash: %w", err)
 	}
 	if networks, ok := definition["networks"].(map[string]any); ok {
 		renamed := map[string]any{}

@@ -16,6 +16,7 @@ import (
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/credentials"
 	"github.com/docker/cli/cli/connhelper"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
@@ -68,6 +69,9 @@ type Engine struct {
 
 	agree  sync.Mutex
 	agreed bool
+
+	system       sync.Mutex
+	systemAnswer *system.Info // nil until asked for
 }
 
 var _ engine.Engine = (*Engine)(nil)

@@ -112,18 +112,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 // repeated.
 func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) (string, error) {
 	fail := func(name string, err error) (string, error) { return "", failed("create", "container", name, err) }
-	if err := e.negotiate(ctx); err != nil {
-		return fail(c.Spec.Name, err)
-	}
-	settings, err := e.settings()
-	if err != nil {
-		return fail(c.Spec.Name, err)
-	}
-	create, err := convert(c, surroundings{
-		api:     e.api.ClientVersion(),
-		proxy:   settings.ParseProxyConfig(e.endpoint.host, nil),
-		seccomp: func(path string) (string, error) { return readProfile(c.Spec.Labels[state.LabelWorkingDir], path) },
-	})
+	create, err := e.translate(ctx, c)
 	if err != nil {
 		return fail(c.Spec.Name, err)
 	}

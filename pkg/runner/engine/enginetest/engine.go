@@ -18,7 +18,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
-	"gopkg.in/yaml.v3"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
@@ -414,69 +413,6 @@ func healthcheck(h *types.HealthCheckConfig) *engine.Healthcheck {
 		out.Retries = int(*h.Retries)
 	}
 	return out
-}
-
-// Compare implements engine.Observer: it compares the definitions as a compose
-// file writes them, key by key.
-func (e *Engine) Compare(ctx context.Context, ref string, req engine.CreateContainer) ([]state.Difference, error) {
-	if err := e.begin(ctx, "Compare", e.nameOf(ref)); err != nil {
-		return nil, err
-	}
-	defer e.mu.Unlock()
-	c, err := e.find(ref)
-	if err != nil {
-		return nil, err
-	}
-	old, wanted := definition(c.spec), definition(req.Spec)
-	var out []state.Difference
-	for _, path := range slices.Sorted(maps.Keys(old)) {
-		if old[path] != wanted[path] {
-			out = append(out, state.Difference{Path: path, Old: old[path], New: wanted[path]})
-		}
-	}
-	for _, path := range slices.Sorted(maps.Keys(wanted)) {
-		if _, known := old[path]; !known {
-			out = append(out, state.Difference{Path: path, New: wanted[path]})
-		}
-	}
-	return out, nil
-}
-
-// definition gives what a container is made from as paths and values.
-func definition(spec state.ContainerSpec) map[string]string {
-	text, err := yaml.Marshal(spec.Config)
-	if err != nil {
-		panic(err) // compose-go's types can be marshalled
-	}
-	var tree map[string]any
-	if err := yaml.Unmarshal(text, &tree); err != nil {
-		panic(err)
-	}
-	for _, key := range []string{"build", "depends_on", "deploy", "image", "networks", "post_start", "pre_stop", "profiles", "pull_policy", "scale"} {
-		delete(tree, key)
-	}
-	out := map[string]string{}
-	flatten("", tree, out)
-	for _, f := range spec.Files {
-		out["files."+f.Target] = f.Digest
-	}
-	return out
-}
-
-func flatten(path string, v any, out map[string]string) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, value := range v {
-			flatten(strings.TrimPrefix(path+"."+key, "."), value, out)
-		}
-	case []any:
-		for i, value := range v {
-			flatten(fmt.Sprintf("%s[%d]", path, i), value, out)
-		}
-	case nil:
-	default:
-		out[path] = fmt.Sprint(v)
-	}
 }
 
 // CreateNetwork implements engine.Mutator.
