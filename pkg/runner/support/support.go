@@ -21,6 +21,8 @@ type Problem struct {
 	Why string
 }
 
+func (p Problem) String() string { return p.Path + " is not supported: " + p.Why }
+
 // Error lists everything that a project says and that cannot be done.
 type Error struct {
 	Problems []Problem
@@ -29,7 +31,7 @@ type Error struct {
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		lines[i] = p.Path + " is not supported: " + p.Why
+		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
 }

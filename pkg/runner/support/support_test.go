@@ -90,9 +90,9 @@ secrets: {outside: {external: true}, unused: {external: true}}`,
 			},
 		},
 		{
-			name:    "jobs",
+			name: "jobs",
 			text:    "services: {web: {image: app}}\njobs: {night: {image: app, triggers: {schedule: [{cron: '0 3 * * *'}]}}}",
-			refused: []string{"jobs"},
+			ignored: []string{"jobs"},
 		},
 		{
 			name: "what belongs to a swarm",

@@ -69,7 +69,7 @@ func topLevel() []Field {
 		mapped("configs", "files in containers"),
 		mapped("secrets", "files in containers"),
 		refused("models", "it needs Docker Model Runner, which is no part of the Engine API: run the model in a service"),
-		refused("jobs", "an engine runs nothing at a time of day: make it a service in a profile, and start it when it is due"),
+		ignored("jobs", "an engine runs nothing at a time of day, and `up` starts services: make it a service in a profile, and start it when it is due"),
 	}
 }
 
