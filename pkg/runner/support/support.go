@@ -48,6 +48,7 @@ func Check(p *types.Project, api string) (warnings []string, err error) {
 		for i, v := range service.Volumes {
 			c.volume(fmt.Sprintf("services.%s.volumes[%d]", name, i), v)
 		}
+		c.addresses("services."+name, service)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Networks)) {
 		c.section("networks."+name, "networks.*", p.Networks[name])
@@ -219,6 +220,20 @@ func (c *checker) volume(path string, v types.ServiceVolumeConfig) {
 	if v.Type == types.VolumeTypeBind && v.Bind != nil && v.Bind.SELinux != "" &&
 		(!bool(v.Bind.CreateHostPath) || v.Bind.Recursive != "") {
 		c.refuse(path+".bind.selinux", "an engine cannot do it together with bind.recursive or create_host_path: false")
+	}
+}
+
+// addresses looks for MAC addresses that only an engine with several networks at
+// the creation of a container can give.
+func (c *checker) addresses(path string, service types.ServiceConfig) {
+	if !c.older(api144) {
+		return
+	}
+	for i, key := range service.NetworksByPriority() {
+		if n := service.Networks[key]; i > 0 && n != nil && n.MacAddress != "" {
+			c.refuse(fmt.Sprintf("%s.networks.%s.mac_address", path, key),
+				fmt.Sprintf("on a second network it needs %s or later, and the engine speaks API %s", releases[api144], c.api))
+		}
 	}
 }
 

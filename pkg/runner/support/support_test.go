@@ -141,7 +141,7 @@ services:
     image: app
     annotations: {a: b}
     healthcheck: {test: x, start_period: 5s, start_interval: 1s}
-    networks: {front: {gw_priority: 1, interface_name: eth7}, back: {}}
+    networks: {front: {gw_priority: 1, interface_name: eth7, mac_address: "02:42:00:00:00:01"}, back: {mac_address: "02:42:00:00:00:02"}}
     volumes:
       - {type: volume, source: v, target: /v, volume: {subpath: a}}
       - {type: image, source: app, target: /i}
@@ -152,7 +152,7 @@ volumes: {v: {}}`,
 			refused: []string{
 				"networks.front.enable_ipv4", "services.web.annotations",
 				"services.web.networks.front.gw_priority", "services.web.networks.front.interface_name",
-				"services.web.volumes[0].volume.subpath", "services.web.volumes[1].type",
+				"services.web.networks.front.mac_address", "services.web.volumes[0].volume.subpath", "services.web.volumes[1].type",
 				"services.web.volumes[2].bind.recursive",
 			},
 		},

@@ -26,16 +26,8 @@ import (
 const (
 	// minimumAPI is Docker 20.10, the oldest engine that is tested.
 	minimumAPI = "1.41"
-	// api143 passes annotations on to the runtime.
-	api143 = "1.43"
 	// api144 probes at start_interval, and makes a container on several networks.
 	api144 = "1.44"
-	// api145 mounts a part of a volume.
-	api145 = "1.45"
-	// api148 mounts images and knows the priority of gateways.
-	api148 = "1.48"
-	// api149 names a network's interface in the container.
-	api149 = "1.49"
 )
 
 // maxIdleConns keeps a connection for each call of a plan that runs in

@@ -71,15 +71,21 @@ func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) 
 	if err != nil {
 		return fail(c.Spec.Name, err)
 	}
+	if c, err = withAPISocket(c, settings); err != nil {
+		return fail(c.Spec.Name, err)
+	}
+	project := c.Spec.Labels[state.LabelProject]
 	create, err := convert(c, surroundings{
 		api:     e.api.ClientVersion(),
 		proxy:   settings.ParseProxyConfig(e.endpoint.host, nil),
 		seccomp: func(path string) (string, error) { return readProfile(c.Spec.Labels[state.LabelWorkingDir], path) },
+		project: project,
+		peers:   e.peersOf(ctx, project),
 	})
 	if err != nil {
 		return fail(c.Spec.Name, err)
 	}
-	files, err := filesArchive(c.Spec)
+	files, err := uploads(c.Spec)
 	if err != nil {
 		return fail(create.name, err)
 	}
@@ -97,20 +103,19 @@ func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) 
 }
 
 // complete does what the call that makes a container cannot.
-func (e *Engine) complete(ctx context.Context, id string, create creation, files []byte) error {
+func (e *Engine) complete(ctx context.Context, id string, create creation, files []upload) error {
 	for _, c := range create.connect {
 		if err := e.api.NetworkConnect(ctx, c.network, id, c.endpoint); err != nil {
 			return fmt.Errorf("connect to network %s: %w", c.network, trimmed(err))
 		}
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	// Without CopyUIDGID, for that gives the files to the container's user
-	// whatever the archive says.
-	err := e.api.CopyToContainer(ctx, id, "/", bytes.NewReader(files), container.CopyToContainerOptions{})
-	if err != nil {
-		return fmt.Errorf("copy files: %w", trimmed(err))
+	for _, f := range files {
+		// Without CopyUIDGID, for that gives the files to the container's user
+		// whatever the archive says.
+		err := e.api.CopyToContainer(ctx, id, f.folder, bytes.NewReader(f.tar), container.CopyToContainerOptions{})
+		if err != nil {
+			return fmt.Errorf("copy files to %s: %w", f.folder, trimmed(err))
+		}
 	}
 	return nil
 }
