@@ -68,7 +68,9 @@ type ServiceSpec struct {
 	DependsOn   []Dependency
 	// Containers has one entry for each replica, numbered from 1.
 	Containers []ContainerSpec
-	Config     types.ServiceConfig
+	// BuildSecrets are what the service's build may read; Target is the id.
+	BuildSecrets []File
+	Config       types.ServiceConfig
 }
 
 // Dependency is one entry of a service's depends_on.
@@ -191,6 +193,9 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 	if s.ComposeHash, err = ComposeHash(config); err != nil {
 		return s, err
 	}
+	if s.BuildSecrets, err = buildSecrets(p, config); err != nil {
+		return s, err
+	}
 	files, err := files(p, config)
 	if err != nil {
 		return s, err
@@ -288,6 +293,26 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		if err := add("secret", "/run/secrets/", types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
 			return nil, err
 		}
+	}
+	return out, nil
+}
+
+// buildSecrets gives the secrets of a build under the ids that its Dockerfile
+// knows.
+func buildSecrets(p *types.Project, config types.ServiceConfig) ([]File, error) {
+	if config.Build == nil {
+		return nil, nil
+	}
+	var out []File
+	for _, ref := range config.Build.Secrets {
+		secret, known := p.Secrets[ref.Source]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("build secret %q is not declared", ref.Source)
+		case bool(secret.External):
+			return nil, fmt.Errorf("build secret %q is external: one engine without swarm has no store for it; give it a file or an environment variable", ref.Source)
+		}
+		out = append(out, File{Source: secret.File, Content: secret.Content, Target: nameOr(ref.Target, ref.Source)})
 	}
 	return out, nil
 }

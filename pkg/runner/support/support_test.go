@@ -90,7 +90,7 @@ secrets: {outside: {external: true}, unused: {external: true}}`,
 			},
 		},
 		{
-			name: "jobs",
+			name:    "jobs",
 			text:    "services: {web: {image: app}}\njobs: {night: {image: app, triggers: {schedule: [{cron: '0 3 * * *'}]}}}",
 			ignored: []string{"jobs"},
 		},
@@ -207,7 +207,7 @@ func TestCheckBuild(t *testing.T) {
 			name: "what the API's build cannot do", build: "{context: ., privileged: true, entitlements: [security.insecure], additional_contexts: {a: /b}, ssh: [default]}",
 			refused: []string{
 				"services.web.build.additional_contexts", "services.web.build.entitlements",
-				"services.web.build.privileged", "services.web.build.ssh",
+				"services.web.build.privileged",
 			},
 		},
 		{name: "several platforms", build: "{context: ., platforms: [linux/amd64, linux/arm64]}", refused: []string{"services.web.build.platforms"}},

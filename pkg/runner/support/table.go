@@ -276,7 +276,7 @@ func images() []Field {
 			ignored("secrets[].gid", "the Dockerfile says it, with RUN --mount=type=secret,gid="),
 			ignored("secrets[].mode", "the Dockerfile says it, with RUN --mount=type=secret,mode="),
 			mapped("shm_size", "shmsize").since(api142),
-			refused("ssh", "stackctl does not hand on keys to a build; "+composeBuilds),
+			mapped("ssh", "the sockets of ssh agents, which BuildKit asks for while it builds; key files have to be added to an agent"),
 			mapped("tags", "t"),
 			mapped("target", "target"),
 			mapped("ulimits", "ulimits").since(api142),

@@ -57,6 +57,8 @@ type Engine struct {
 	endpoint endpoint
 	// settings loads config.json at its first use: only pulls and builds need it.
 	settings func() (*configfile.ConfigFile, error)
+	// agent is the socket of the user's ssh agent, for builds; empty for none.
+	agent string
 
 	agree  sync.Mutex
 	agreed bool
@@ -82,7 +84,9 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine at %s (from %s): %w", ep.host, ep.source, err)
 	}
 	dir := configDir(o)
+	agent, _ := o.LookupEnv("SSH_AUTH_SOCK")
 	return &Engine{
+		agent:    agent,
 		api:      api,
 		endpoint: ep,
 		settings: sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadSettings(dir) }),
