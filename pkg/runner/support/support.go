@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,10 @@ func Check(p *types.Project, api string) (warnings []string, err error) {
 			c.volume(fmt.Sprintf("services.%s.volumes[%d]", name, i), v)
 		}
 		c.addresses("services."+name, service)
+		c.files("services."+name, p, service)
+		if h := service.HealthCheck; h != nil && h.StartInterval != nil && h.StartPeriod == nil {
+			c.refuse("services."+name+".healthcheck.start_interval", "it counts during start_period only: set that too")
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Networks)) {
 		c.section("networks."+name, "networks.*", p.Networks[name])
@@ -82,7 +87,8 @@ func Check(p *types.Project, api string) (warnings []string, err error) {
 	return c.result()
 }
 
-// CheckService is [Check] for one service.
+// CheckService is [Check] for one service, less what depends on the project's
+// configs and secrets.
 func CheckService(service types.ServiceConfig, api string) (warnings []string, err error) {
 	return Check(&types.Project{Services: types.Services{service.Name: service}}, api)
 }
@@ -233,6 +239,23 @@ func (c *checker) addresses(path string, service types.ServiceConfig) {
 		if n := service.Networks[key]; i > 0 && n != nil && n.MacAddress != "" {
 			c.refuse(fmt.Sprintf("%s.networks.%s.mac_address", path, key),
 				fmt.Sprintf("on a second network it needs %s or later, and the engine speaks API %s", releases[api144], c.api))
+		}
+	}
+}
+
+// files looks for files that would have to be written to a read-only root.
+func (c *checker) files(at string, p *types.Project, service types.ServiceConfig) {
+	if !service.ReadOnly {
+		return
+	}
+	// Secrets have a folder of their own, configs lie in the root if nothing else
+	// is said.
+	for i, ref := range service.Configs {
+		object, declared := p.Configs[ref.Source]
+		mounted := object.File != "" && ref.UID == "" && ref.GID == "" && ref.Mode == nil
+		if declared && !mounted && path.Dir("/"+strings.TrimPrefix(ref.Target, "/")) == "/" {
+			c.refuse(fmt.Sprintf("%s.configs[%d].target", at, i),
+				"an engine writes nothing to a read-only root: give it a target in a folder, or take the config from a file")
 		}
 	}
 }

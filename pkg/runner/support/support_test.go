@@ -181,6 +181,23 @@ services:
 			ignored: []string{"services.web.volumes[1].volume"},
 		},
 		{
+			name: "files that cannot be written",
+			text: `
+services:
+  web:
+    image: app
+    read_only: true
+    healthcheck: {test: x, start_interval: 1s}
+    configs: [typed, mounted, {source: typed, target: /etc/typed}, {source: mounted, target: /owned, uid: "5"}]
+    secrets: [{source: s, uid: www-data, gid: "5"}]
+configs: {typed: {content: x}, mounted: {file: ./x}}
+secrets: {s: {environment: TOKEN}}`,
+			refused: []string{
+				"services.web.configs[0].target", "services.web.configs[3].target",
+				"services.web.healthcheck.start_interval", "services.web.secrets[0].uid",
+			},
+		},
+		{
 			name: "a build counts only when something is built",
 			text: "services: {web: {build: {context: ., privileged: true}}}",
 		},
@@ -204,10 +221,10 @@ func TestCheckBuild(t *testing.T) {
 	}{
 		{name: "plain", build: "{context: ., args: {A: b}, target: x, tags: [y], no_cache: true, shm_size: 1m, ulimits: {nproc: 5}, secrets: [s], provenance: false}"},
 		{
-			name: "what the API's build cannot do", build: "{context: ., privileged: true, entitlements: [security.insecure], additional_contexts: {a: /b}, ssh: [default]}",
+			name: "what the API's build cannot do", build: "{context: ., privileged: true, entitlements: [security.insecure], network: back, additional_contexts: {a: /b}, ssh: [default]}",
 			refused: []string{
 				"services.web.build.additional_contexts", "services.web.build.entitlements",
-				"services.web.build.privileged",
+				"services.web.build.network", "services.web.build.privileged",
 			},
 		},
 		{name: "several platforms", build: "{context: ., platforms: [linux/amd64, linux/arm64]}", refused: []string{"services.web.build.platforms"}},

@@ -1,6 +1,9 @@
 package support
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // API versions that something depends on, and the releases that brought them.
 const (
@@ -259,7 +262,8 @@ func images() []Field {
 			mapped("extra_hosts", "extrahosts"),
 			mapped("isolation", "isolation; Windows engines only"),
 			mapped("labels", "labels"),
-			mapped("network", "networkmode; BuildKit takes `default`, `host` and `none`"),
+			mapped("network", "networkmode").but(Refused, "other than `default`, `host`, `none`", isNetwork,
+				"the engine's BuildKit joins no network of containers: use default, host or none"),
 			mapped("no_cache", "nocache"),
 			mapped("no_cache_filter", "nocache: the API knows no stages, so all of them are built anew"),
 			mapped("platforms", "platform: one, the one of `platform` when there are several"),
@@ -291,20 +295,31 @@ const buildPath = "services.*.build"
 
 const composeBuilds = "`docker compose build` can, and stackctl runs the image that it leaves"
 
+func isNetwork(v any) bool { return v != "default" && v != "host" && v != "none" }
+
 func isRefresh(v any) bool {
 	return v == "refresh" || v == "daily" || v == "weekly" || hasPrefix("every_")(v)
 }
 
 func isNot(want any) func(any) bool { return func(v any) bool { return v != want } }
 
+// numbersOnly is why a user or group is no name.
+const numbersOnly = "names mean nothing outside of the container: give the number"
+
+func isName(v any) bool {
+	text, ok := v.(string)
+	_, err := strconv.Atoi(text)
+	return ok && err != nil
+}
+
 func mounts() []Field {
 	file := func(name string) []Field {
 		return below(name,
-			mapped("", "files in the container"),
+			mapped("", "files in the container: one from a file is mounted, all others are copied; with read_only their folder gets a volume"),
 			mapped("[].source", "the one that is meant"),
 			mapped("[].target", "the file's path"),
-			mapped("[].uid", "the file's owner; a file that names one is copied instead of mounted"),
-			mapped("[].gid", "the file's group; a file that names one is copied instead of mounted"),
+			mapped("[].uid", "the file's owner; a file that names one is copied instead of mounted").but(Refused, "a name", isName, numbersOnly),
+			mapped("[].gid", "the file's group; a file that names one is copied instead of mounted").but(Refused, "a name", isName, numbersOnly),
 			mapped("[].mode", "the file's mode; a file that names one is copied instead of mounted"),
 		)
 	}

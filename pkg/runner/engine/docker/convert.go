@@ -83,10 +83,6 @@ func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config,
 	if err != nil {
 		return nil, err
 	}
-	health, err := convertHealth(service.HealthCheck, s)
-	if err != nil {
-		return nil, err
-	}
 	labels := maps.Clone(c.Spec.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -103,7 +99,7 @@ func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config,
 		OpenStdin:    service.StdinOpen,
 		Env:          environment(s.proxy, service.Environment),
 		Cmd:          strslice.StrSlice(service.Command),
-		Healthcheck:  health,
+		Healthcheck:  convertHealth(service.HealthCheck, s),
 		Image:        c.Spec.Image,
 		WorkingDir:   service.WorkingDir,
 		Entrypoint:   strslice.StrSlice(service.Entrypoint),
@@ -268,12 +264,12 @@ func containerPort(p types.ServicePortConfig) (nat.Port, error) {
 	return port, nil
 }
 
-func convertHealth(h *types.HealthCheckConfig, s surroundings) (*container.HealthConfig, error) {
+func convertHealth(h *types.HealthCheckConfig, s surroundings) *container.HealthConfig {
 	if h == nil {
-		return nil, nil
+		return nil
 	}
 	if h.Disable {
-		return &container.HealthConfig{Test: []string{"NONE"}}, nil
+		return &container.HealthConfig{Test: []string{"NONE"}}
 	}
 	out := &container.HealthConfig{
 		Test:        h.Test,
@@ -284,16 +280,11 @@ func convertHealth(h *types.HealthCheckConfig, s surroundings) (*container.Healt
 	if h.Retries != nil {
 		out.Retries = int(*h.Retries)
 	}
-	if start := duration(h.StartInterval); start > 0 {
-		if out.StartPeriod == 0 {
-			return nil, fmt.Errorf("healthcheck.start_interval counts during healthcheck.start_period only: set that too")
-		}
-		// An older engine refuses it; the probes of stackctl take its place.
-		if s.atLeast(api144) {
-			out.StartInterval = start
-		}
+	// An older engine refuses it; the probes of stackctl take its place.
+	if s.atLeast(api144) {
+		out.StartInterval = duration(h.StartInterval)
 	}
-	return out, nil
+	return out
 }
 
 // restartPolicy takes the one of deploy where both are given, as Compose does.

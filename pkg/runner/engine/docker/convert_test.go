@@ -568,7 +568,7 @@ func TestConvertRefuses(t *testing.T) {
 			name: "volumes of one that has none", service: `volumes_from: [db]`, rest: "  db: {image: db}",
 			want: "volumes_from: service db, which it refers to, has no container",
 		},
-		{name: "start_interval alone", service: "healthcheck: {test: x, start_interval: 1s}", want: "healthcheck.start_period"},
+		{name: "start_interval alone", service: "healthcheck: {test: x, start_interval: 1s}", want: "services.web.healthcheck.start_interval is not supported: it counts during start_period only"},
 		{name: "annotations", service: "annotations: {a: b}", api: "1.42", want: "services.web.annotations is not supported: it needs Docker 24"},
 		{
 			name: "two MAC addresses", service: "mac_address: \"02:42:00:00:00:02\"\n    networks: {a: {mac_address: \"02:42:00:00:00:01\"}}", rest: "networks: {a: {}}",
