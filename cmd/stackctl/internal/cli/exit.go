@@ -116,6 +116,7 @@ func judge(ctx context.Context, err error) verdict {
 		envFile     *envFileError
 		refused     *refusedError
 		invalid     *spec.ValidationError
+		unsupported *runner.UnsupportedError
 		address     *addressError
 		unreachable *engine.UnreachableError
 		version     *engine.VersionError
@@ -153,6 +154,12 @@ func judge(ctx context.Context, err error) verdict {
 		v.code = exitInvalid
 		v.lines = nil
 		for _, p := range invalid.Problems {
+			v.lines = append(v.lines, p.String())
+		}
+	case errors.As(err, &unsupported):
+		v.code = exitInvalid
+		v.lines = nil
+		for _, p := range unsupported.Problems {
 			v.lines = append(v.lines, p.String())
 		}
 	case errors.As(err, &unreachable):

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,7 +35,12 @@ type view struct {
 // the engine adds from the image and from its own defaults.
 func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContainer) ([]state.Difference, error) {
 	fail := func(err error) ([]state.Difference, error) { return nil, failed("compare", "container", name, err) }
-	wanted, err := e.translate(ctx, c)
+	c, wanted, err := e.translate(ctx, c)
+	var gone *noPeerError
+	if errors.As(err, &gone) {
+		// It lived with a container that is made anew.
+		return []state.Difference{{Path: "the container of service " + gone.service}}, nil
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -61,20 +67,28 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	return out, nil
 }
 
-// translate is [convert] with what surrounds this engine.
-func (e *Engine) translate(ctx context.Context, c engine.CreateContainer) (creation, error) {
+// translate is [convert] with what surrounds this engine. The request comes back
+// with what the surroundings add to it.
+func (e *Engine) translate(ctx context.Context, c engine.CreateContainer) (engine.CreateContainer, creation, error) {
 	if err := e.negotiate(ctx); err != nil {
-		return creation{}, err
+		return c, creation{}, err
 	}
 	settings, err := e.settings()
 	if err != nil {
-		return creation{}, err
+		return c, creation{}, err
 	}
-	return convert(c, surroundings{
+	if c, err = withAPISocket(c, settings); err != nil {
+		return c, creation{}, err
+	}
+	project := c.Spec.Labels[state.LabelProject]
+	create, err := convert(c, surroundings{
 		api:     e.api.ClientVersion(),
 		proxy:   settings.ParseProxyConfig(e.endpoint.host, nil),
 		seccomp: func(path string) (string, error) { return readProfile(c.Spec.Labels[state.LabelWorkingDir], path) },
+		project: project,
+		peers:   e.peersOf(ctx, project),
 	})
+	return c, create, err
 }
 
 // systemInfo asks once for the engine's defaults.
