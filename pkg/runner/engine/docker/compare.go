@@ -377,7 +377,7 @@ func (w *view) settleResources(info system.Info) {
 func compareViews(is, want *view, spec state.ContainerSpec) []state.Difference {
 	var out []state.Difference
 	for _, p := range points {
-		out = append(out, differences(pathIn(spec.Config, p.path), p.read(is), p.read(want))...)
+		out = append(out, differences(pathIn(spec, p.path), p.read(is), p.read(want))...)
 	}
 	return out
 }
@@ -394,9 +394,12 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 		if a == nil || b == nil {
 			continue
 		}
-		key := strings.TrimPrefix(name, spec.Labels[state.LabelProject]+"_")
 		for _, p := range endpointPoints {
-			out = append(out, differences("networks."+key+"."+p.path, p.read(a, own), p.read(b, own))...)
+			at := "networks." + networkKey(spec, name) + "." + p.path
+			if p.path == "mac_address" && spec.Config.MacAddress != "" {
+				at = p.path // which convert gives to the first network
+			}
+			out = append(out, differences(at, p.read(a, own), p.read(b, own))...)
 		}
 	}
 	return out
@@ -458,9 +461,17 @@ func filePath(service types.ServiceConfig, target string) string {
 	return "files." + target
 }
 
-// pathIn gives the place in deploy of a field that the service sets there.
-func pathIn(service types.ServiceConfig, path string) string {
-	d := service.Deploy
+// networkKey gives the key of a network that the engine knows by name.
+func networkKey(spec state.ContainerSpec, name string) string {
+	return strings.TrimPrefix(name, spec.Labels[state.LabelProject]+"_")
+}
+
+// pathIn gives the place of a field that a service can set in another one, too.
+func pathIn(spec state.ContainerSpec, path string) string {
+	d := spec.Config.Deploy
+	if path == "mac_address" && spec.Config.MacAddress == "" && len(spec.Networks) > 0 {
+		return "networks." + networkKey(spec, spec.Networks[0].Network) + "." + path
+	}
 	if d == nil {
 		return path
 	}
