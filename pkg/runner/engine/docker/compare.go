@@ -27,6 +27,9 @@ type view struct {
 	// attached says that the project gives the container its networks: which of
 	// them it was made on says nothing then.
 	attached bool
+	// stopped says that the container has run and does not now: engines from 25 on
+	// do not tell then which address was asked for.
+	stopped bool
 }
 
 // Compare says in which points a container differs from what CreateContainer
@@ -133,6 +136,7 @@ func viewOf(c container.InspectResponse, spec state.ContainerSpec) *view {
 	}
 	if c.ContainerJSONBase != nil && c.HostConfig != nil {
 		v.host = *c.HostConfig
+		v.stopped = c.State != nil && (c.State.Status == container.StateExited || c.State.Status == container.StateDead)
 	}
 	if c.NetworkSettings != nil {
 		maps.Copy(v.endpoints, c.NetworkSettings.Networks)
@@ -312,7 +316,8 @@ func (w *view) settleIdentity(is *view, s defaults) {
 		}
 	}
 	for name, endpoint := range w.endpoints {
-		if there := is.endpoints[name]; there != nil && endpoint.MacAddress == "" {
+		there := is.endpoints[name]
+		if there != nil && (endpoint.MacAddress == "" || is.stopped && there.MacAddress == "") {
 			endpoint.MacAddress = there.MacAddress
 		}
 	}
@@ -514,9 +519,9 @@ func differences(path string, old, wanted any) []state.Difference {
 	case map[string]string:
 		before := old.(map[string]string)
 		var out []state.Difference
-		keys := maps.Clone(before)
-		maps.Copy(keys, wanted)
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
+		keys := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(wanted))
+		slices.Sort(keys)
+		for _, key := range slices.Compact(keys) {
 			a, was := before[key]
 			b, is := wanted[key]
 			if was != is || a != b {

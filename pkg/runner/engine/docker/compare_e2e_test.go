@@ -31,6 +31,8 @@ type comparison struct {
 	changes []edit
 	// created says that the container cannot be started here.
 	created bool
+	// dropped are the points that an older Compose does not carry out on some engine.
+	dropped string
 }
 
 type edit struct {
@@ -250,7 +252,8 @@ var comparisons = []comparison{
 		{"entrypoint: []", "expose: [\"6379\"]\n    entrypoint: []", ""},
 	}},
 	{name: "networks", service: `networks: {back: {aliases: [db, main], ipv4_address: 10.217.PART.9, driver_opts: {a: b}, mac_address: "02:42:0a:01:02:03"}, front: {}}`,
-		rest: "networks: {back: {ipam: {config: [{subnet: 10.217.PART.0/24}]}}, front: {}}", changes: []edit{
+		dropped: "networks.back.driver_opts.a?",
+		rest:    "networks: {back: {ipam: {config: [{subnet: 10.217.PART.0/24}]}}, front: {}}", changes: []edit{
 			{"[db, main]", "[main, db]", ""},
 			{"[db, main]", "[db]", "networks.back.aliases"},
 			{"10.217.PART.9", "10.217.PART.8", "networks.back.ipv4_address"},
@@ -259,7 +262,7 @@ var comparisons = []comparison{
 			{"01:02:03", "01:02:04", "networks.back.mac_address"},
 			{"front: {}}", "front: {aliases: [www]}}", "networks.front.aliases"},
 		}},
-	{name: "service's MAC address", service: `mac_address: "02:42:0a:01:02:03"`, changes: []edit{
+	{name: "service's MAC address", dropped: "mac_address?", service: `mac_address: "02:42:0a:01:02:03"`, changes: []edit{
 		{"01:02:03", "01:02:04", "mac_address"},
 	}},
 	{name: "no network", service: "network_mode: none", changes: []edit{
@@ -425,7 +428,11 @@ func TestCompareWithDockerCompose(t *testing.T) {
 					t.Skipf("%s does not take it: %s", filepath.Base(compose), out)
 				}
 				spec := s.loadIn(dir, text).Services[0].Containers[0]
-				if _, differences := s.differs(spec.Name, spec); len(differences) > 0 {
+				dropped := c.dropped
+				if variable == "COMPOSE_SAME" {
+					dropped = ""
+				}
+				if paths, differences := s.differs(spec.Name, spec); !matches(dropped, paths) {
 					t.Errorf("differs: %q", differences)
 				}
 			})
