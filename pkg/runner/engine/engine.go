@@ -52,6 +52,11 @@ type Mutator interface {
 	CreateNetwork(ctx context.Context, n state.NetworkSpec) error
 	// RemoveNetwork takes a name or id. One that is gone is no error.
 	RemoveNetwork(ctx context.Context, network string) error
+	// Connect attaches a container to one more network, at once when it runs.
+	Connect(ctx context.Context, container string, a state.Attachment) error
+	// Disconnect takes a container off a network, by name or id. One that is not
+	// on it, or is gone, is no error.
+	Disconnect(ctx context.Context, container, network string) error
 	CreateVolume(ctx context.Context, v state.VolumeSpec) error
 	// RemoveVolume takes a name. One that is gone is no error.
 	RemoveVolume(ctx context.Context, volume string) error

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ type ServiceSpec struct {
 	// Image is the reference that the containers run; for a service that is
 	// built and names no image it is `<project>-<service>`.
 	Image string
-	// Hash is what the containers are made from; see [ServiceHash].
+	// Hash is what the containers are made from; see [LabelHash].
 	Hash string
 	// ComposeHash is the same in Docker Compose's eyes; see [ComposeHash].
 	ComposeHash string
@@ -125,10 +126,13 @@ type File struct {
 	UID, GID string
 	// Mode is the permission bits; nil for the default, 0444.
 	Mode *types.FileMode
+	// Digest stands for what is in the file; empty when it cannot be read.
+	Digest string
 }
 
 // Flatten derives the desired resources from a loaded project. The project is
-// not changed.
+// not changed. The files of configs and secrets are read, since what is in them
+// is part of what a container runs.
 func Flatten(p *types.Project) (Desired, error) {
 	d := Desired{Project: p.Name, Inactive: p.DisabledServiceNames()}
 	slices.Sort(d.Inactive)
@@ -184,15 +188,14 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 		c := config.DependsOn[dep]
 		s.DependsOn = append(s.DependsOn, Dependency{dep, c.Condition, c.Restart, c.Required})
 	}
-	var err error
-	if s.Hash, err = ServiceHash(p, config); err != nil {
+	files, err := files(p, config)
+	if err != nil {
+		return s, err
+	}
+	if s.Hash, err = serviceHash(p, config, files); err != nil {
 		return s, err
 	}
 	if s.ComposeHash, err = ComposeHash(config); err != nil {
-		return s, err
-	}
-	files, err := files(p, config)
-	if err != nil {
 		return s, err
 	}
 	volumes := map[string]string{}
@@ -219,6 +222,7 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 			LabelComposeHash: s.ComposeHash,
 			LabelDependsOn:   formatDependsOn(s.DependsOn),
 			LabelHash:        s.Hash,
+			LabelFiles:       formatDigests(files),
 		})
 		s.Containers = append(s.Containers, c)
 	}
@@ -270,9 +274,11 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		}
 		if object.File != "" {
 			f.Source = object.File
+			f.Digest = digestFile(object.File)
 		} else {
 			// The loader fills Content for `environment:` too.
 			f.Content = object.Content
+			f.Digest = shortDigest([]byte(object.Content))
 		}
 		out = append(out, f)
 		return nil
@@ -290,6 +296,32 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		}
 	}
 	return out, nil
+}
+
+// digestFile gives the digest of what is in a file; empty for a folder and for
+// what cannot be read: the engine may be able to, and says so if not.
+func digestFile(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return shortDigest(content)
+}
+
+// shortDigest is long enough to tell two contents of one file apart, and too
+// short to be a copy of either.
+func shortDigest(content []byte) string { return digest(content)[:12] }
+
+// formatDigests writes [LabelFiles].
+func formatDigests(files []File) string {
+	var parts []string
+	for _, f := range files {
+		if f.Digest != "" {
+			parts = append(parts, f.Target+"="+f.Digest)
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
 }
 
 // formatDependsOn writes [LabelDependsOn].

@@ -15,9 +15,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// hashVersion is the version of [ServiceHash]'s rules. A container whose label
-// has another version is compared by [ComposeHash] instead.
-const hashVersion = "v1:"
+// hashVersion is the version of [serviceHash]'s rules. A hash that differs says
+// little: a container is replaced only for what differs in meaning.
+const hashVersion = "v2:"
 
 // notRun are the keys of a service that say nothing about what its containers
 // run: a change in them must not recreate any.
@@ -48,12 +48,12 @@ func Definition(s types.ServiceConfig) (map[string]any, error) {
 	return definition, nil
 }
 
-// ServiceHash digests what the containers of a service are made from, as
-// "v1:<hex>". It works on the service as the compose specification writes it,
+// serviceHash digests what the containers of a service are made from, as
+// "v2:<hex>". It works on the service as the compose specification writes it,
 // not on Go's view of it, so that another release of compose-go gives the same
 // hash for the same meaning. Networks and volumes count under the names that
-// the engine knows them by.
-func ServiceHash(p *types.Project, s types.ServiceConfig) (string, error) {
+// the engine knows them by, and configs and secrets with what is in them.
+func serviceHash(p *types.Project, s types.ServiceConfig, files []File) (string, error) {
 	definition, err := Definition(s)
 	if err != nil {
 		return "", fmt.Errorf("hash: %w", err)
@@ -78,14 +78,7 @@ func ServiceHash(p *types.Project, s types.ServiceConfig) (string, error) {
 			}
 		}
 	}
-	var contents []string
-	for _, ref := range s.Configs {
-		contents = append(contents, digest([]byte(p.Configs[ref.Source].Content)), p.Configs[ref.Source].File)
-	}
-	for _, ref := range s.Secrets {
-		contents = append(contents, digest([]byte(p.Secrets[ref.Source].Content)), p.Secrets[ref.Source].File)
-	}
-	if len(contents) > 0 {
+	if contents := formatDigests(files); contents != "" {
 		definition["#contents"] = contents
 	}
 	// encoding/json sorts the keys of maps.
@@ -96,7 +89,7 @@ func ServiceHash(p *types.Project, s types.ServiceConfig) (string, error) {
 	return hashVersion + digest(canonical), nil
 }
 
-// networkHash digests a network's definition by the rules of [ServiceHash].
+// networkHash digests a network's definition by the rules of [serviceHash].
 func networkHash(n types.NetworkConfig) (string, error) {
 	text, err := yaml.Marshal(n)
 	if err != nil {
@@ -178,6 +171,15 @@ var composeOrder = strings.Fields(`
 	stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits
 	use_api_socket user userns_mode uts volume_driver volumes volumes_from working_dir
 	pre_start post_start pre_stop pull_refresh_after`)
+
+// SameHash says that a container was made from today's definition of its service,
+// by our own hash or by Compose's. If not, it may still be the same in meaning.
+func SameHash(c Container, s ServiceSpec) bool {
+	if c.Hash == "" {
+		return c.ComposeHash == s.ComposeHash
+	}
+	return c.Hash == s.Hash
+}
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)

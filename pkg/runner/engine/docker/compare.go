@@ -413,10 +413,10 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 // compareFiles compares the digests of what configs and secrets hold. A container
 // without them, one that Docker Compose made, is taken as it is.
 func compareFiles(is, want map[string]string, spec state.ContainerSpec) []state.Difference {
-	if is[labelFiles] == "" {
+	if is[state.LabelFiles] == "" {
 		return nil
 	}
-	old, now := digests(is[labelFiles]), digests(want[labelFiles])
+	old, now := digests(is[state.LabelFiles]), digests(want[state.LabelFiles])
 	for target, digest := range now {
 		if old[target] == digest {
 			delete(old, target)
@@ -430,9 +430,6 @@ func compareFiles(is, want map[string]string, spec state.ContainerSpec) []state.
 	}
 	return out
 }
-
-// labelFiles holds "target=digest,...", one entry for each config and secret.
-const labelFiles = "io.stackctl.files"
 
 func digests(label string) map[string]string {
 	out := map[string]string{}

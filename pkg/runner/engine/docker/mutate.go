@@ -44,6 +44,54 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	return failed("remove", "network", name, err)
 }
 
+// Connect attaches a container to one more network.
+func (e *Engine) Connect(ctx context.Context, name string, a state.Attachment) error {
+	if err := e.negotiate(ctx); err != nil {
+		return failed("connect", "container", name, err)
+	}
+	endpoint, err := convertEndpoint(a, surroundings{api: e.api.ClientVersion()})
+	if err != nil {
+		return fmt.Errorf("connect container %s to network %s: %w", name, a.Network, err)
+	}
+	err = e.api.NetworkConnect(ctx, a.Network, name, endpoint)
+	if errdefs.IsConflict(err) || errdefs.IsPermissionDenied(err) {
+		// "endpoint with name web-1 already exists in network back"
+		there, inspectErr := e.api.ContainerInspect(ctx, name)
+		if inspectErr == nil && there.NetworkSettings != nil && there.NetworkSettings.Networks[a.Network] != nil {
+			return nil
+		}
+	}
+	return failed("connect to network "+a.Network, "container", name, err)
+}
+
+// Disconnect takes a container off a network.
+func (e *Engine) Disconnect(ctx context.Context, name, from string) error {
+	err := e.api.NetworkDisconnect(ctx, from, name, false)
+	if err != nil {
+		there, inspectErr := e.api.ContainerInspect(ctx, name)
+		switch {
+		case errdefs.IsNotFound(inspectErr):
+			return nil
+		case inspectErr == nil && !isOn(there, from):
+			return nil
+		}
+	}
+	return failed("disconnect from network "+from, "container", name, err)
+}
+
+// isOn says that a container is on a network, by name or id.
+func isOn(c container.InspectResponse, net string) bool {
+	if c.NetworkSettings == nil {
+		return false
+	}
+	for name, settings := range c.NetworkSettings.Networks {
+		if name == net || settings != nil && settings.NetworkID == net {
+			return true
+		}
+	}
+	return false
+}
+
 // CreateVolume makes a volume. The engine gives back one that is there.
 func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	_, err := e.api.VolumeCreate(ctx, convertVolume(v))

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
@@ -24,11 +22,11 @@ func (e *Engine) Compare(ctx context.Context, ref string, req engine.CreateConta
 	if err != nil {
 		return nil, err
 	}
-	is, err := fields(c.spec.Config)
+	is, err := fields(c.spec)
 	if err != nil {
 		return nil, fmt.Errorf("compare container %q: %w", c.Name, err)
 	}
-	want, err := fields(req.Spec.Config)
+	want, err := fields(req.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("compare container %q: %w", c.Name, err)
 	}
@@ -44,14 +42,19 @@ func (e *Engine) Compare(ctx context.Context, ref string, req engine.CreateConta
 }
 
 // fields flattens what is said about a container to one text for each path.
-func fields(s types.ServiceConfig) (map[string]string, error) {
-	definition, err := state.Definition(s)
+func fields(spec state.ContainerSpec) (map[string]string, error) {
+	definition, err := state.Definition(spec.Config)
 	if err != nil {
 		return nil, err
 	}
-	delete(definition, "image") // told by the lists
+	for _, key := range []string{"image", "networks", "post_start", "pre_stop"} {
+		delete(definition, key) // told by the lists, or no part of the container
+	}
 	out := map[string]string{}
 	flatten("", definition, out)
+	for _, f := range spec.Files {
+		out["files."+f.Target] = f.Digest
+	}
 	return out, nil
 }
 
@@ -63,9 +66,13 @@ func flatten(path string, value any, out map[string]string) {
 			flatten(strings.TrimPrefix(path+"."+key, "."), v, out)
 		}
 	case []any:
-		texts := make([]string, len(value))
+		var texts []string
 		for i, v := range value {
-			texts[i] = fmt.Sprint(v)
+			if entry, ok := v.(map[string]any); ok {
+				flatten(fmt.Sprintf("%s[%d]", path, i), entry, out)
+				continue
+			}
+			texts = append(texts, fmt.Sprint(v))
 		}
 		if len(texts) > 0 {
 			out[path] = "[" + strings.Join(texts, ", ") + "]"
