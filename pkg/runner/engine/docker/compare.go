@@ -28,6 +28,9 @@ type view struct {
 	// attached says that the project gives the container its networks: which of
 	// them it was made on says nothing then.
 	attached bool
+	// stopped says that the container has run and does not now: engines from 25 on
+	// do not tell then which address was asked for.
+	stopped bool
 }
 
 // Compare says in which points a container differs from what CreateContainer
@@ -147,6 +150,7 @@ func viewOf(c container.InspectResponse, spec state.ContainerSpec) *view {
 	}
 	if c.ContainerJSONBase != nil && c.HostConfig != nil {
 		v.host = *c.HostConfig
+		v.stopped = c.State != nil && (c.State.Status == container.StateExited || c.State.Status == container.StateDead)
 	}
 	if c.NetworkSettings != nil {
 		maps.Copy(v.endpoints, c.NetworkSettings.Networks)
@@ -326,7 +330,8 @@ func (w *view) settleIdentity(is *view, s defaults) {
 		}
 	}
 	for name, endpoint := range w.endpoints {
-		if there := is.endpoints[name]; there != nil && endpoint.MacAddress == "" {
+		there := is.endpoints[name]
+		if there != nil && (endpoint.MacAddress == "" || is.stopped && there.MacAddress == "") {
 			endpoint.MacAddress = there.MacAddress
 		}
 	}
@@ -391,7 +396,7 @@ func (w *view) settleResources(info system.Info) {
 func compareViews(is, want *view, spec state.ContainerSpec) []state.Difference {
 	var out []state.Difference
 	for _, p := range points {
-		out = append(out, differences(pathIn(spec.Config, p.path), p.read(is), p.read(want))...)
+		out = append(out, differences(pathIn(spec, p.path), p.read(is), p.read(want))...)
 	}
 	return out
 }
@@ -408,9 +413,12 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 		if a == nil || b == nil {
 			continue
 		}
-		key := strings.TrimPrefix(name, spec.Labels[state.LabelProject]+"_")
 		for _, p := range endpointPoints {
-			out = append(out, differences("networks."+key+"."+p.path, p.read(a, own), p.read(b, own))...)
+			at := "networks." + networkKey(spec, name) + "." + p.path
+			if p.path == "mac_address" && spec.Config.MacAddress != "" {
+				at = p.path // which convert gives to the first network
+			}
+			out = append(out, differences(at, p.read(a, own), p.read(b, own))...)
 		}
 	}
 	return out
@@ -469,9 +477,17 @@ func filePath(service types.ServiceConfig, target string) string {
 	return "files." + target
 }
 
-// pathIn gives the place in deploy of a field that the service sets there.
-func pathIn(service types.ServiceConfig, path string) string {
-	d := service.Deploy
+// networkKey gives the key of a network that the engine knows by name.
+func networkKey(spec state.ContainerSpec, name string) string {
+	return strings.TrimPrefix(name, spec.Labels[state.LabelProject]+"_")
+}
+
+// pathIn gives the place of a field that a service can set in another one, too.
+func pathIn(spec state.ContainerSpec, path string) string {
+	d := spec.Config.Deploy
+	if path == "mac_address" && spec.Config.MacAddress == "" && len(spec.Networks) > 0 {
+		return "networks." + networkKey(spec, spec.Networks[0].Network) + "." + path
+	}
 	if d == nil {
 		return path
 	}
@@ -514,9 +530,9 @@ func differences(path string, old, wanted any) []state.Difference {
 	case map[string]string:
 		before := old.(map[string]string)
 		var out []state.Difference
-		keys := maps.Clone(before)
-		maps.Copy(keys, wanted)
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
+		keys := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(wanted))
+		slices.Sort(keys)
+		for _, key := range slices.Compact(keys) {
 			a, was := before[key]
 			b, is := wanted[key]
 			if was != is || a != b {
