@@ -106,6 +106,7 @@ signal n (130 for Ctrl-C).`,
 	flags.SortFlags = false
 	completeChoices(cmd, flags)
 	// The root's own flags have to be known before one of its commands is looked for.
+	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(flags)
 
 	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})

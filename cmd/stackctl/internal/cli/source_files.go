@@ -121,7 +121,7 @@ func (g *globalOptions) content(ctx context.Context, file string) ([]byte, strin
 		return nil, name, nil
 	}
 	text, err := g.runProgram(ctx, file)
-	return text, "the Go program in " + name, err
+	return text, "the Go program in " + folderName(name), err
 }
 
 // isProgram says that one of the files is a Go program's folder.
