@@ -41,6 +41,9 @@ type Executor struct {
 	Now    func() time.Time
 	// Images are the images that are there, by reference.
 	Images map[string]state.Image
+	// KeepGoing says of a node that failed whether what does not need it goes on;
+	// nil for never.
+	KeepGoing func(plan.Node) bool
 }
 
 // mutationTimeout bounds one call that changes something. Such a call is not cut
@@ -72,8 +75,8 @@ type Outcome struct {
 }
 
 // Run runs all nodes of a plan, each as soon as what it needs has succeeded, and
-// gives their outcomes in the plan's order. The first failure, or the end of
-// ctx, lets nothing new begin: waits, pulls and builds end, and calls that
+// gives their outcomes in the plan's order. The first failure, unless KeepGoing
+// lets it pass, or the end of ctx lets nothing new begin: waits, pulls and builds end, and calls that
 // change something are let finish.
 func (x *Executor) Run(ctx context.Context, p *plan.Plan) []Outcome {
 	ctx, abort := context.WithCancelCause(ctx)
@@ -168,6 +171,9 @@ func (r *run) node(ctx context.Context, n plan.Node) Outcome {
 		out.Status, out.Because, out.Err = Skipped, because(ctx), nil
 	default:
 		out.Status = Failed
+		if r.KeepGoing != nil && r.KeepGoing(n) {
+			break
+		}
 		r.abort(&abortedError{n.ID})
 	}
 	return r.emitEnd(out)
@@ -221,7 +227,9 @@ func (r *run) emitEnd(out Outcome) Outcome {
 func (r *run) progress(n plan.Node) func(engine.Progress) {
 	return func(p engine.Progress) {
 		text := p.Text
-		if p.ID != "" {
+		// The id of a layer tells one from the others; that of a build's step is a
+		// digest, which tells nobody anything.
+		if _, build := n.Op.(plan.BuildImage); !build && p.ID != "" {
 			text = strings.TrimSpace(p.ID + " " + text)
 		}
 		r.emit(n, event.Event{Kind: event.Progress, Message: text, Current: p.Current, Total: p.Total})
