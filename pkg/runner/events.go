@@ -33,13 +33,15 @@ type ContainerEvent struct {
 	// Action is the engine's word, with what follows it: "start",
 	// "health_status: healthy", "exec_create: pg_isready".
 	Action string
-	// Attributes are the rest: the container's name, image and labels but Docker
-	// Compose's own, and with "die" its exitCode.
+	// Attributes are the rest: the container's name, image and labels, and with
+	// "die" its exitCode. The labels of Docker Compose and of stackctl are left out.
 	Attributes map[string]string
 }
 
-// labelPrefix begins all labels of Docker Compose.
-const labelPrefix = "com.docker.compose."
+// isOurs tells the labels of Docker Compose and of stackctl from the user's.
+func isOurs(name, _ string) bool {
+	return strings.HasPrefix(name, "com.docker.compose.") || strings.HasPrefix(name, "io.stackctl.")
+}
 
 // Events gives each what happens to a project's containers, until ctx ends or
 // o.Until is reached. The containers of `docker compose run` are left out. An
@@ -53,7 +55,7 @@ func (r *Runner) Events(ctx context.Context, project string, o EventsOptions, ea
 			return
 		}
 		attributes := maps.Clone(e.Attributes)
-		maps.DeleteFunc(attributes, func(name, _ string) bool { return strings.HasPrefix(name, labelPrefix) })
+		maps.DeleteFunc(attributes, isOurs)
 		action := e.Action
 		if e.Detail != "" {
 			action += ": " + e.Detail

@@ -2,12 +2,10 @@ package runner
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
-	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 )
@@ -46,29 +44,35 @@ func (r *Runner) Pull(ctx context.Context, p *types.Project, o PullOptions) (*Re
 	if err != nil {
 		return nil, err
 	}
-	buildable := map[string]bool{}
+	builder := map[string]string{} // image -> a service that builds it
 	for _, s := range desired.Services {
-		buildable[s.Image] = buildable[s.Image] || s.Config.Build != nil
+		if s.Config.Build != nil && builder[s.Image] == "" {
+			builder[s.Image] = s.Name
+		}
 	}
 	x := &executor.Executor{
 		Engine: r.engine, Sink: r.sink, Now: r.now,
-		KeepGoing: func(n plan.Node) bool { return o.IgnoreFailures || buildable[n.Op.Ref().Name] },
+		KeepGoing: func(n plan.Node) bool { return o.IgnoreFailures || builder[n.Op.Ref().Name] != "" },
 	}
 	report := &Report{Plan: todo, Outcomes: x.Run(ctx, todo)}
 	report.Elapsed = r.now().Sub(began)
-	err = fail(report.Outcomes)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return report, context.Cause(ctx) // what was fetched by then stays
-	case err == nil || !o.IgnoreFailures:
-		return report, err
 	}
 	for _, out := range report.Outcomes {
-		if out.Status == Failed {
-			r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: fmt.Sprintf("left out: %v", out.Err)})
+		service := builder[out.Node.Op.Ref().Name]
+		switch {
+		case out.Status != Failed:
+		case o.IgnoreFailures:
+			r.warn("left out: %v", out.Err)
+		case service != "":
+			r.warn("image %s can be built instead: `stackctl build %s`", out.Node.Op.Ref().Name, service)
 		}
 	}
-	return report, nil
+	if o.IgnoreFailures {
+		return report, nil
+	}
+	return report, fail(report.Outcomes)
 }
 
 // Pulled names the images that a report's run has fetched, sorted.

@@ -83,8 +83,12 @@ func (r *Runner) onContainers(
 
 func (r *Runner) warnAll(todo *plan.Plan) {
 	for _, warning := range todo.Warnings {
-		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
+		r.warn("%s", warning)
 	}
+}
+
+func (r *Runner) warn(format string, args ...any) {
+	r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: fmt.Sprintf(format, args...)})
 }
 
 // details looks at containers more closely than a list does, all at once. One

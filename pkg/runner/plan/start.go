@@ -73,11 +73,11 @@ func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 // checkStartable refuses a start of what is not there.
 func checkStartable(o state.Observed, g graph, services []string) error {
 	if len(o.Containers) == 0 {
-		return fmt.Errorf("%w: project %s has none to start", ErrNoContainer, o.Project)
+		return fmt.Errorf("project %s has %w", o.Project, ErrNoContainer)
 	}
 	for _, name := range services {
 		if _, there := g[name]; !there {
-			return fmt.Errorf("%w: service %s of project %s has none to start", ErrNoContainer, name, o.Project)
+			return fmt.Errorf("service %s of project %s has %w", name, o.Project, ErrNoContainer)
 		}
 	}
 	return nil

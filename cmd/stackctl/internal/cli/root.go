@@ -21,6 +21,8 @@ type globalOptions struct {
 	context     string
 	progress    display.Mode
 	noColor     bool
+	// steps has every step of a build shown, where progress is plain.
+	steps bool
 }
 
 // newRootCommand makes the whole tree. Without a command it prints the help, as
@@ -91,6 +93,7 @@ signal n (130 for Ctrl-C).`,
 		}
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
+	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g))
 	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())

@@ -176,6 +176,8 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
+//	engine remote IMAGE             puts an image into the registry
+//	engine later SPAN               sets its clock forward
 func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	e := engineOf(ts)
@@ -193,6 +195,7 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.AddVolume(args[0], args[1])
 	case "container":
 		c := state.Container{Project: args[0], Service: args[1], Number: 1, Name: args[0] + "-" + args[1] + "-1", Image: "other:1"}
+		c.ComposeHash, c.ConfigFiles = "other", []string{"/srv/" + args[0] + "/compose.yaml"}
 		if port, err := strconv.Atoi(args[2]); err == nil {
 			c.Ports = []state.Port{{HostIP: "0.0.0.0", HostPort: port, ContainerPort: 80, Protocol: "tcp"}}
 		}
@@ -214,6 +217,12 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.FailWith(func(enginetest.Call) error {
 			return &engine.UnreachableError{Endpoint: "unix:///fake.sock", Source: "default", Err: fs.ErrNotExist}
 		})
+	case "remote":
+		e.AddRemote(args[0], "sha256:new-"+args[0])
+	case "later":
+		span, err := time.ParseDuration(args[0])
+		ts.Check(err)
+		e.Advance(span)
 	case "forget":
 		ts.Check(e.RemoveImage(context.Background(), args[0]))
 	default:

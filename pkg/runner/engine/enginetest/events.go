@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
@@ -19,6 +20,13 @@ func (c *container) attributes() map[string]string {
 	maps.Copy(out, c.labels)
 	out["name"], out["image"] = c.Name, c.Image
 	return out
+}
+
+// Advance sets the engine's clock forward.
+func (e *Engine) Advance(d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clock = e.clock.Add(d)
 }
 
 // AllEvents implements engine.Streamer. All events are remembered. A stream with
