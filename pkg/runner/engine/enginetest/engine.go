@@ -778,6 +778,9 @@ func (e *Engine) Pull(ctx context.Context, ref, _ string, each func(engine.Progr
 		return err
 	}
 	defer e.mu.Unlock()
+	if err := ctx.Err(); err != nil { // it ended while a test held the call up
+		return err
+	}
 	id, ok := e.registry[ref]
 	if !ok {
 		return notFound("image in the registry", ref)
