@@ -133,7 +133,7 @@ func TestBuildArgumentsAskForTheDockerfile(t *testing.T) {
 	}
 	t.Setenv("PATH", bin)
 	e := newEngine()
-	p := project(t, `services: {web: {build: {context: ., x-stackctl: {go: ./nowhere}}}}`)
+	p := project(t, `services: {web: {build: {context: ., x-stackctl: {go: .}}}}`)
 	value := "1"
 	report, err := runner.New(e).Build(t.Context(), p, runner.BuildOptions{Args: map[string]*string{"A": &value}})
 	if err != nil {
@@ -143,7 +143,7 @@ func TestBuildArgumentsAskForTheDockerfile(t *testing.T) {
 		t.Errorf("built by %q", note)
 	}
 	if _, err := runner.New(e).Build(t.Context(), p, runner.BuildOptions{Builder: runner.BuilderGo}); err == nil {
-		t.Error("the Go toolchain has built what is not there")
+		t.Error("the Go toolchain has made nothing, and that is no error")
 	}
 }
 
