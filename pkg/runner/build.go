@@ -8,6 +8,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
 	"github.com/stackctl/stackctl/pkg/runner/internal/image"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
 // BuildOptions change what Build builds. The zero value builds the image of every
@@ -37,13 +38,7 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 	if err != nil {
 		return nil, err
 	}
-	desired, observed, err := r.observe(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	todo, err := plan.Build(desired, plan.BuildOptions{
-		Services: o.Services, Dependencies: o.Dependencies, NoCache: o.NoCache, Pull: o.Pull, Args: o.Args,
-	})
+	todo, err := r.PlanBuild(p, o)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +50,7 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 	x := &executor.Executor{
 		Engine:  r.engine,
 		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: info.OS, Arch: info.Arch},
-		Sink:    r.sink, Now: r.now, Images: observed.Images,
+		Sink:    r.sink, Now: r.now,
 	}
 	report := &Report{Plan: todo, Outcomes: x.Run(ctx, todo)}
 	report.Elapsed = r.now().Sub(began)
@@ -63,4 +58,15 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 		return report, context.Cause(ctx) // what was built by then stays
 	}
 	return report, fail(report.Outcomes)
+}
+
+// PlanBuild says what Build would do. It asks no engine.
+func (r *Runner) PlanBuild(p *types.Project, o BuildOptions) (*plan.Plan, error) {
+	desired, err := state.Flatten(p)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Build(desired, plan.BuildOptions{
+		Services: o.Services, Dependencies: o.Dependencies, NoCache: o.NoCache, Pull: o.Pull, Args: o.Args,
+	})
 }

@@ -34,20 +34,14 @@ func (r *Runner) Pull(ctx context.Context, p *types.Project, o PullOptions) (*Re
 	if _, err := r.engine.Info(ctx); err != nil {
 		return nil, err
 	}
-	desired, observed, err := r.observe(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	todo, err := plan.Pull(desired, observed, plan.PullOptions{
-		Services: o.Services, Dependencies: o.Dependencies, Policy: o.Policy, IgnoreBuildable: o.IgnoreBuildable,
-	})
+	todo, err := r.PlanPull(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
 	builder := map[string]string{} // image -> a service that builds it
-	for _, s := range desired.Services {
-		if s.Config.Build != nil && builder[s.Image] == "" {
-			builder[s.Image] = s.Name
+	for _, name := range p.ServiceNames() { // sorted
+		if s := p.Services[name]; s.Build != nil && builder[s.Image] == "" {
+			builder[s.Image] = name
 		}
 	}
 	x := &executor.Executor{
@@ -73,6 +67,17 @@ func (r *Runner) Pull(ctx context.Context, p *types.Project, o PullOptions) (*Re
 		return report, nil
 	}
 	return report, fail(report.Outcomes)
+}
+
+// PlanPull says what Pull would do, and changes nothing.
+func (r *Runner) PlanPull(ctx context.Context, p *types.Project, o PullOptions) (*plan.Plan, error) {
+	desired, observed, err := r.observe(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Pull(desired, observed, plan.PullOptions{
+		Services: o.Services, Dependencies: o.Dependencies, Policy: o.Policy, IgnoreBuildable: o.IgnoreBuildable,
+	})
 }
 
 // Pulled names the images that a report's run has fetched, sorted.

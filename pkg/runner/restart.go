@@ -24,7 +24,12 @@ type RestartOptions struct {
 // The error is [ErrNoContainer] where there is nothing to restart, and otherwise
 // as Up's.
 func (r *Runner) Restart(ctx context.Context, project string, o RestartOptions) (*Report, error) {
-	return r.onContainers(ctx, "restart", project, 0, func(observed state.Observed, details map[string]plan.Detail) (*plan.Plan, error) {
+	return r.runContainers(ctx, project, 0, func() (*plan.Plan, error) { return r.PlanRestart(ctx, project, o) })
+}
+
+// PlanRestart says what Restart would do, and changes nothing.
+func (r *Runner) PlanRestart(ctx context.Context, project string, o RestartOptions) (*plan.Plan, error) {
+	return r.planContainers(ctx, "restart", project, func(observed state.Observed, details map[string]plan.Detail) (*plan.Plan, error) {
 		return plan.Restart(observed, plan.RestartOptions{Services: o.Services, NoDeps: o.NoDeps, Grace: o.Grace, Details: details})
 	})
 }

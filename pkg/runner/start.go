@@ -24,7 +24,12 @@ type StartOptions struct {
 // depends on is as its condition wants it. It makes nothing: the error is
 // [ErrNoContainer] where there is nothing to start, and otherwise as Up's.
 func (r *Runner) Start(ctx context.Context, project string, o StartOptions) (*Report, error) {
-	return r.onContainers(ctx, "start", project, o.WaitTimeout, func(observed state.Observed, details map[string]plan.Detail) (*plan.Plan, error) {
+	return r.runContainers(ctx, project, o.WaitTimeout, func() (*plan.Plan, error) { return r.PlanStart(ctx, project, o) })
+}
+
+// PlanStart says what Start would do, and changes nothing.
+func (r *Runner) PlanStart(ctx context.Context, project string, o StartOptions) (*plan.Plan, error) {
+	return r.planContainers(ctx, "start", project, func(observed state.Observed, details map[string]plan.Detail) (*plan.Plan, error) {
 		return plan.Start(observed, plan.StartOptions{Services: o.Services, Wait: o.Wait, Details: details})
 	})
 }

@@ -42,19 +42,13 @@ func (r *Runner) waiter(ctx context.Context, todo *plan.Plan, info engine.Info, 
 	}, nil
 }
 
-// onContainers runs what decide makes of a project's containers: it needs no
-// compose file, since labels say what depends on what.
-func (r *Runner) onContainers(
-	ctx context.Context, verb, project string, timeout time.Duration,
-	decide func(state.Observed, map[string]plan.Detail) (*plan.Plan, error),
-) (*Report, error) {
-	began := r.now()
+// planContainers decides on a project's containers. It needs no compose file,
+// since labels say what depends on what.
+func (r *Runner) planContainers(
+	ctx context.Context, verb, project string, decide func(state.Observed, map[string]plan.Detail) (*plan.Plan, error),
+) (*plan.Plan, error) {
 	if project == "" {
 		return nil, fmt.Errorf("%s: no project named", verb)
-	}
-	info, err := r.engine.Info(ctx)
-	if err != nil {
-		return nil, err
 	}
 	observed, err := observer.Observe(ctx, r.engine, observer.Want{Project: project})
 	if err != nil {
@@ -64,7 +58,17 @@ func (r *Runner) onContainers(
 	if err != nil {
 		return nil, err
 	}
-	todo, err := decide(observed, details)
+	return decide(observed, details)
+}
+
+// runContainers makes a plan for a project's containers and carries it out.
+func (r *Runner) runContainers(ctx context.Context, project string, timeout time.Duration, decide func() (*plan.Plan, error)) (*Report, error) {
+	began := r.now()
+	info, err := r.engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	todo, err := decide()
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ type buildOptions struct {
 	pull             bool
 	quiet            bool
 	withDependencies bool
+	dryRun           bool
 }
 
 func newBuildCommand(g *globalOptions) *cobra.Command {
@@ -52,6 +53,7 @@ runs stays as it is: up replaces the containers whose image has changed.`,
 	flags.BoolVar(&opts.pull, "pull", false, "look for newer base images")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "show no progress")
 	flags.BoolVar(&opts.withDependencies, "with-dependencies", false, "build for what the services depend on, too")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return cmd
 }
 
@@ -94,8 +96,10 @@ func runBuild(ctx context.Context, app *App, o *buildOptions) error {
 	if err := s.checkServices(o.services); err != nil {
 		return err
 	}
-	if err := o.locateSource(ctx, s); err != nil {
-		return err
+	if !o.dryRun {
+		if err := o.locateSource(ctx, s); err != nil {
+			return err
+		}
 	}
 	p, err := s.load(ctx)
 	if err != nil {
@@ -106,12 +110,16 @@ func runBuild(ctx context.Context, app *App, o *buildOptions) error {
 		return err
 	}
 	defer closeEngine()
+	options := runner.BuildOptions{
+		Services: o.services, Dependencies: o.withDependencies, Builder: o.builder,
+		NoCache: o.noCache, Pull: o.pull, Args: args,
+	}
+	if o.dryRun {
+		return o.showPlan(runner.New(e).PlanBuild(p, options))
+	}
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Build(ctx, p, runner.BuildOptions{
-			Services: o.services, Dependencies: o.withDependencies, Builder: o.builder,
-			NoCache: o.noCache, Pull: o.pull, Args: args,
-		})
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Build(ctx, p, options)
 		return err
 	})
 	if err != nil {

@@ -18,6 +18,7 @@ type pullOptions struct {
 	includeDeps     bool
 	policy          runner.PullPolicy
 	quiet           bool
+	dryRun          bool
 }
 
 func newPullCommand(g *globalOptions) *cobra.Command {
@@ -47,6 +48,7 @@ as it is: up replaces the containers whose image has changed.`,
 	flags.BoolVar(&opts.includeDeps, "include-deps", false, "pull for what the services depend on, too")
 	flags.Var(newChoice(&opts.policy, runner.PullMissing, runner.PullAlways), "policy", "when to pull images: missing or always; default: each service's own, or always")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "show no progress")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return cmd
 }
 
@@ -70,12 +72,19 @@ func runPull(ctx context.Context, app *App, o *pullOptions) error {
 		return err
 	}
 	defer closeEngine()
+	options := runner.PullOptions{
+		Services: o.services, Dependencies: o.includeDeps, Policy: o.policy,
+		IgnoreBuildable: o.ignoreBuildable, IgnoreFailures: o.ignoreFailures,
+	}
+	if o.dryRun {
+		if _, err := e.Info(ctx); err != nil {
+			return err
+		}
+		return o.showPlan(runner.New(e).PlanPull(ctx, p, options))
+	}
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Pull(ctx, p, runner.PullOptions{
-			Services: o.services, Dependencies: o.includeDeps, Policy: o.policy,
-			IgnoreBuildable: o.ignoreBuildable, IgnoreFailures: o.ignoreFailures,
-		})
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Pull(ctx, p, options)
 		return err
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ type restartOptions struct {
 	services []string
 	noDeps   bool
 	timeout  *time.Duration
+	dryRun   bool
 }
 
 func newRestartCommand(g *globalOptions) *cobra.Command {
@@ -42,6 +43,7 @@ restart: up does that.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.noDeps, "no-deps", false, "do not restart what depends on the services")
 	flags.VarP(newSpan(&opts.timeout), "timeout", "t", "`seconds` between stop signal and kill; default: each container's own")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return cmd
 }
 
@@ -58,11 +60,13 @@ func runRestart(ctx context.Context, app *App, o *restartOptions) error {
 	if _, err := s.withContainers(ctx, e, o.services); err != nil {
 		return err
 	}
+	options := runner.RestartOptions{Services: o.services, NoDeps: o.noDeps, Grace: o.timeout}
+	if o.dryRun {
+		return o.showPlan(runner.New(e).PlanRestart(ctx, s.name, options))
+	}
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Restart(ctx, s.name, runner.RestartOptions{
-			Services: o.services, NoDeps: o.noDeps, Grace: o.timeout,
-		})
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Restart(ctx, s.name, options)
 		return err
 	})
 	if err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
 )
 
 // withContainers gives the services among names that have a container in the
@@ -32,4 +34,15 @@ func (s *source) withContainers(ctx context.Context, e engine.Engine, names []st
 		}
 	}
 	return out, nil
+}
+
+// showPlan prints what a command would do: its --dry-run.
+func (g *globalOptions) showPlan(todo *plan.Plan, err error) error {
+	if err != nil {
+		return err
+	}
+	for _, warning := range todo.Warnings {
+		g.warn(warning)
+	}
+	return display.Plan(g.app.Out, todo, g.outColor())
 }

@@ -16,6 +16,7 @@ type startOptions struct {
 	services    []string
 	wait        bool
 	waitTimeout *time.Duration
+	dryRun      bool
 }
 
 func newStartCommand(g *globalOptions) *cobra.Command {
@@ -46,6 +47,7 @@ named, only they and what they depend on are started.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&opts.wait, "wait", false, "wait until everything runs, or is healthy where it has a healthcheck")
 	flags.Var(newSpan(&opts.waitTimeout), "wait-timeout", "how long to wait for each container, as `duration` or seconds")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return cmd
 }
 
@@ -65,11 +67,13 @@ func runStart(ctx context.Context, app *App, o *startOptions) error {
 	if _, err := s.withContainers(ctx, e, o.services); err != nil {
 		return err
 	}
+	options := runner.StartOptions{Services: o.services, Wait: o.wait, WaitTimeout: *o.waitTimeout}
+	if o.dryRun {
+		return o.showPlan(runner.New(e).PlanStart(ctx, s.name, options))
+	}
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Start(ctx, s.name, runner.StartOptions{
-			Services: o.services, Wait: o.wait, WaitTimeout: *o.waitTimeout,
-		})
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Start(ctx, s.name, options)
 		return err
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ type stopOptions struct {
 	*globalOptions
 	services []string
 	timeout  *time.Duration
+	dryRun   bool
 }
 
 func newStopCommand(g *globalOptions) *cobra.Command {
@@ -38,7 +39,9 @@ are stopped.`,
 			return runStop(cmd.Context(), g.app, opts)
 		},
 	}
-	cmd.Flags().VarP(newSpan(&opts.timeout), "timeout", "t", "`seconds` between stop signal and kill; default: each container's own")
+	flags := cmd.Flags()
+	flags.VarP(newSpan(&opts.timeout), "timeout", "t", "`seconds` between stop signal and kill; default: each container's own")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	return cmd
 }
 
@@ -55,10 +58,14 @@ func runStop(ctx context.Context, app *App, o *stopOptions) error {
 	if _, err := s.withContainers(ctx, e, o.services); err != nil {
 		return err
 	}
+	options := runner.StopOptions{Services: o.services, Grace: o.timeout}
+	if o.dryRun {
+		return o.showPlan(runner.New(e).PlanStop(ctx, s.name, options))
+	}
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
 		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).
-			Stop(ctx, s.name, runner.StopOptions{Services: o.services, Grace: o.timeout})
+			Stop(ctx, s.name, options)
 		return err
 	})
 	if err != nil {
