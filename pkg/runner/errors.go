@@ -16,6 +16,10 @@ type NotReadyError = probe.NotReadyError
 // ErrUnknownService is in the error for a service that the stack does not have.
 var ErrUnknownService = plan.ErrUnknownService
 
+// ErrNoContainer is in the error for a project or a service without a container
+// that could be started.
+var ErrNoContainer = plan.ErrNoContainer
+
 // Failure is one node of a plan that failed.
 type Failure struct {
 	Node plan.Node

@@ -15,7 +15,6 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/internal/image"
 	"github.com/stackctl/stackctl/pkg/runner/internal/preflight"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
-	"github.com/stackctl/stackctl/pkg/runner/probe"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -169,25 +168,12 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 		},
 		Sink: r.sink, Now: r.now, Images: observed.Images,
 	}
-	if slices.ContainsFunc(todo.Nodes, isWait) {
-		streaming, stop := context.WithCancel(ctx)
-		watch, err := probe.NewWatch(streaming, r.engine, todo.Project)
-		if err != nil {
-			stop()
-			return err
-		}
-		defer func() {
-			stop()
-			<-watch.Done()
-		}()
-		timeout := o.WaitTimeout
-		if timeout == 0 {
-			timeout = DefaultWaitTimeout
-		}
-		x.Waiter = &probe.Waiter{
-			Engine: r.engine, Watch: watch, KnowsStartInterval: info.KnowsStartInterval, Timeout: timeout,
-		}
+	wait, end, err := r.waiter(ctx, todo, info, o.WaitTimeout)
+	if err != nil {
+		return err
 	}
+	defer end()
+	x.Waiter = wait
 	report.Outcomes = x.Run(ctx, todo)
 	if err := fail(report.Outcomes); err != nil {
 		return err

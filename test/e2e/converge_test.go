@@ -15,17 +15,12 @@ import (
 
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
-	"github.com/stackctl/stackctl/pkg/spec"
 )
 
 // upText brings compose text up as the stage's project.
 func (s *stage) upText(text string, o runner.UpOptions) (*runner.Report, error) {
 	s.t.Helper()
-	p, err := spec.Load(s.t.Context(), spec.LoadOptions{Content: []byte(text), WorkingDir: s.dir, Name: s.project})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return s.runner.Up(s.t.Context(), p, o)
+	return s.runner.Up(s.t.Context(), s.load(text), o)
 }
 
 // mustUp is upText that has to end well; it gives the causes of the plan's first

@@ -84,8 +84,12 @@ type Streamer interface {
 	// Events opens the stream of a project's container events, or of all when
 	// project is empty. When it returns, the stream is open: no later event is
 	// missed. The channel is closed when ctx ends or the engine ends the stream;
-	// an Event with Err comes first in the second case.
+	// an Event with Err comes first in the second case. Execs are left out.
 	Events(ctx context.Context, project string) (<-chan Event, error)
+	// AllEvents gives each what happened to a project's containers, execs and
+	// one-off containers included, and goes on until ctx or the engine ends it: nil
+	// is the end that was asked for, with ctx or o.Until.
+	AllEvents(ctx context.Context, o EventOptions, each func(Event)) error
 	// Logs reads a container's log. Lines come in order for each of the two
 	// streams. The log of a container with a TTY is all stdout.
 	Logs(ctx context.Context, container string, o LogOptions, each func(LogLine)) error
@@ -151,6 +155,9 @@ type Inspection struct {
 	LastProbe *ProbeResult
 	// Tty says that the log has one stream only.
 	Tty bool
+	// Published are the host ports as they were asked for, sorted: "8080",
+	// "8000-8010". Those that the engine chooses are left out.
+	Published []string
 }
 
 // Healthcheck is a container's effective healthcheck.
@@ -174,14 +181,31 @@ type Event struct {
 	// ID and Name are the container's; Service is its label.
 	ID, Name, Service string
 	// Action is create, start, die, stop, kill, oom, destroy, rename, pause,
-	// unpause, health_status or another of the engine's words. Execs are left out.
+	// unpause, health_status or another of the engine's words.
 	Action string
+	// Detail is what the engine says beside the action: the command of an exec.
+	Detail string
 	// Health is set with health_status: healthy or unhealthy.
 	Health string
 	// ExitCode is set with die.
 	ExitCode int
+	// Attributes are what else the engine tells: the container's name, image and
+	// labels. They come with AllEvents only.
+	Attributes map[string]string
 	// Err ends the stream.
 	Err error
+}
+
+// EventOptions choose events. The zero value takes those of all containers from
+// now on.
+type EventOptions struct {
+	// Project limits them to the containers of one.
+	Project string
+	// Since starts with what happened then; zero with now. An engine remembers its
+	// last 256 events, of all kinds.
+	Since time.Time
+	// Until ends the stream at a time, which may have passed; zero does not.
+	Until time.Time
 }
 
 // LogOptions choose lines of a log. The zero value takes all there are.

@@ -59,6 +59,9 @@ type Container struct {
 	// one of today's definition.
 	Compared    bool
 	Differences []Difference
+	// ConfigFiles are the files that its stack was loaded from; nil where the label
+	// is missing.
+	ConfigFiles []string
 	DependsOn   []Dependency
 	Ports       []Port
 	// Networks gives the id of each network by name; the id is empty while a
@@ -183,6 +186,9 @@ func ContainerFromLabels(c Container, labels map[string]string) Container {
 	c.Hash = labels[LabelHash]
 	c.ComposeHash = labels[LabelComposeHash]
 	c.DependsOn = ParseDependsOn(labels[LabelDependsOn])
+	if files := labels[LabelConfigFiles]; files != "" {
+		c.ConfigFiles = strings.Split(files, ",")
+	}
 	if carried := labels[LabelCarried]; carried != "" {
 		c.Carried = strings.Split(carried, ",")
 	}

@@ -149,7 +149,7 @@ func (g *globalOptions) isDumb() bool {
 func (g *globalOptions) displayOptions(project string) display.Options {
 	return display.Options{
 		W: g.app.Err, Mode: g.progress.On(g.app.ErrTTY && !g.isDumb()), Project: project,
-		Color: bool(g.errColor()), Size: g.app.Size, Now: g.app.Now,
+		Color: bool(g.errColor()), Size: g.app.Size, Now: g.app.Now, Steps: g.steps,
 	}
 }
 

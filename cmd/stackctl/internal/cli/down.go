@@ -62,7 +62,7 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 	defer closeEngine()
 	options := runner.DownOptions{
 		Services: s.owned(), RemoveOrphans: o.removeOrphans,
-		Volumes: o.volumes, Grace: o.timeout, Images: o.images,
+		Volumes: o.volumes, Grace: o.timeout, Images: o.images, Hooks: s.hooks(ctx),
 	}
 	if o.dryRun {
 		if _, err := e.Info(ctx); err != nil {

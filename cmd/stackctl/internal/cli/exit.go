@@ -166,6 +166,8 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		}
 	case errors.Is(err, runner.ErrUnknownService):
 		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
+	case errors.Is(err, runner.ErrNoContainer):
+		v.hint = "`stackctl up` makes it and starts it"
 	case errors.As(err, &refused):
 		v.code, v.hint = exitRefused, refused.hint
 	case errors.As(err, &invalid):

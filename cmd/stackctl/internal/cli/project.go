@@ -141,6 +141,19 @@ func (s *source) load(ctx context.Context) (*types.Project, error) {
 	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name))
 }
 
+// hooks gives the commands around starts and stops. A stack that cannot be loaded
+// has none: what is done by labels alone goes on without it.
+func (s *source) hooks(ctx context.Context) map[string]runner.Hooks {
+	if s.stack != nil || s.assumed {
+		return nil
+	}
+	p, err := s.load(ctx)
+	if err != nil {
+		return nil
+	}
+	return runner.HooksOf(p)
+}
+
 // merge gives the compose file of a stack that is not the built-in one, with its
 // variables as they are.
 func (s *source) merge(ctx context.Context, asJSON bool) ([]byte, error) {

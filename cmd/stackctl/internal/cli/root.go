@@ -26,6 +26,8 @@ type globalOptions struct {
 	context          string
 	progress         display.Mode
 	noColor          bool
+	// steps has every step of a build shown, where progress is plain.
+	steps bool
 
 	// overwrites says that an empty compose file may be the one that the command's
 	// output is about to be written to, so it is not one to read.
@@ -126,6 +128,7 @@ signal n (130 for Ctrl-C).`,
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
 	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g))
+	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.SetHelpCommandGroupID("other")

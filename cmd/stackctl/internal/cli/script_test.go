@@ -201,6 +201,8 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine forget IMAGE             takes an image from it
 //	engine image REF                adds an image
 //	engine label CONTAINER LABEL    prints a label
+//	engine remote IMAGE             puts an image into the registry
+//	engine later SPAN               sets its clock forward
 func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	e := engineOf(ts)
@@ -218,6 +220,7 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.AddVolume(args[0], args[1])
 	case "container":
 		c := state.Container{Project: args[0], Service: args[1], Number: 1, Name: args[0] + "-" + args[1] + "-1", Image: "other:1"}
+		c.ComposeHash, c.ConfigFiles = "other", []string{"/srv/" + args[0] + "/compose.yaml"}
 		if port, err := strconv.Atoi(args[2]); err == nil {
 			c.Ports = []state.Port{{HostIP: "0.0.0.0", HostPort: port, ContainerPort: 80, Protocol: "tcp"}}
 		}
@@ -245,6 +248,12 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		labels, err := e.Labels(args[0])
 		ts.Check(err)
 		fmt.Fprintln(out, labels[args[1]])
+	case "remote":
+		e.AddRemote(args[0], "sha256:new-"+args[0])
+	case "later":
+		span, err := time.ParseDuration(args[0])
+		ts.Check(err)
+		e.Advance(span)
 	case "forget":
 		ts.Check(e.RemoveImage(context.Background(), args[0]))
 	default:

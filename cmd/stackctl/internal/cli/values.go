@@ -94,8 +94,13 @@ func (t *tail) Set(text string) error {
 	return nil
 }
 
-// since gives the time that a --since means: so long before now, or a moment.
-func since(text string, now time.Time) (time.Time, error) {
+// since gives the time that a --since means.
+func since(text string, now time.Time) (time.Time, error) { return moment("--since", text, now) }
+
+// moment gives the time that a flag means: so long before now, a date, or the
+// seconds since 1970, of which a small number is rather a span without its unit.
+// It is zero for an empty text.
+func moment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -108,8 +113,12 @@ func since(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 1e9 && seconds < 1e11 {
+		whole := int64(seconds)
+		return time.Unix(whole, int64((seconds-float64(whole))*1e9)), nil
+	}
 	return time.Time{}, &usageError{
-		text: fmt.Sprintf("--since %q is neither a duration nor a time", text),
+		text: fmt.Sprintf("%s %q is neither a duration nor a time", flag, text),
 		hint: "use 10m, 1h30m or 2006-01-02T15:04:05Z",
 	}
 }

@@ -33,6 +33,8 @@ type Options struct {
 	// Project is the name that is left out in front of its resources' names.
 	Project string
 	Color   bool
+	// Steps shows each step of a build and what it writes, in Plain mode.
+	Steps bool
 	// Size gives the columns and rows of the terminal; nil for 80 by 24.
 	Size func() (columns, rows int)
 	// Now is the clock for what is still going on; nil for time.Now.

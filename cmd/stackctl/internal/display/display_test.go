@@ -99,6 +99,38 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// With Steps, a build tells each of its steps and what they write, once.
+func TestPlainSteps(t *testing.T) {
+	build := func(ms int, kind event.Kind, change ...func(*event.Event)) event.Event {
+		return ev(ms, kind, 1, "image shop-web", "build", change...)
+	}
+	events := []event.Event{
+		build(0, event.Started),
+		build(10, event.Progress, says("[internal] load build definition from Dockerfile")),
+		build(11, event.Progress, says("transferring dockerfile:"), bytesOf(32, 0)),
+		build(20, event.Progress, says("[2/2] RUN make")),
+		build(20, event.Progress, says("[2/2] RUN make")),
+		build(30, event.Progress, says("cc main.c\x1b[K")),
+		build(40, event.Progress, says("")),
+		build(100, event.Done, took(100), says("Dockerfile")),
+	}
+	want := ` … image      web               building
+   web | [internal] load build definition from Dockerfile
+   web | [2/2] RUN make
+   web | cc main.c [K
+ ✓ image      web               built      0.1s  Dockerfile
+`
+	if diff := cmp.Diff(want, show(Options{Mode: Plain, Steps: true}, events...)); diff != "" {
+		t.Error(diff)
+	}
+	want = ` … image      web               building
+ ✓ image      web               built      0.1s  Dockerfile
+`
+	if diff := cmp.Diff(want, show(Options{Mode: Plain}, events...)); diff != "" {
+		t.Errorf("without: %s", diff)
+	}
+}
+
 // What was not waited for is told at the end, with what became of it.
 func TestPlainWithoutWait(t *testing.T) {
 	got := show(Options{Mode: Plain},

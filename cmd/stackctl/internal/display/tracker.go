@@ -42,8 +42,10 @@ type item struct {
 	// for others is not in it.
 	spent    time.Duration
 	progress string
-	note     string
-	layers   map[string]layer
+	// step is the step of a build that was shown last.
+	step   string
+	note   string
+	layers map[string]layer
 }
 
 // layer is a part of an image that is being pulled.

@@ -64,7 +64,7 @@ func sinceParam(systemTime string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the engine's time: %w", err)
 	}
-	return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()), nil
+	return timeParam(t), nil
 }
 
 // forward passes events on until the stream ends.
@@ -95,7 +95,7 @@ func forward(ctx context.Context, messages <-chan events.Message, errs <-chan er
 				replayed[k] = true
 			}
 			event, ok := eventFrom(m)
-			if ok && !send(event) {
+			if ok && !strings.HasPrefix(event.Action, "exec_") && !send(event) {
 				return
 			}
 		case err := <-errs:
@@ -114,7 +114,7 @@ func forward(ctx context.Context, messages <-chan events.Message, errs <-chan er
 // eventFrom puts an event in our words; false for one that is left out.
 func eventFrom(m events.Message) (engine.Event, bool) {
 	action, detail, _ := strings.Cut(string(m.Action), ": ")
-	if m.Type != events.ContainerEventType || strings.HasPrefix(action, "exec_") {
+	if m.Type != events.ContainerEventType {
 		return engine.Event{}, false
 	}
 	event := engine.Event{
@@ -123,6 +123,7 @@ func eventFrom(m events.Message) (engine.Event, bool) {
 		Name:    m.Actor.Attributes["name"],
 		Service: m.Actor.Attributes[state.LabelService],
 		Action:  action,
+		Detail:  detail,
 	}
 	switch action {
 	case "health_status":

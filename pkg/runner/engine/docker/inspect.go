@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/go-connections/nat"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
@@ -34,6 +35,9 @@ func inspectionFrom(c container.InspectResponse) engine.Inspection {
 		if c.HostConfig != nil && c.HostConfig.RestartPolicy.Name != "" {
 			out.RestartPolicy = string(c.HostConfig.RestartPolicy.Name)
 		}
+		if c.HostConfig != nil {
+			out.Published = published(c.HostConfig.PortBindings)
+		}
 		if s := c.State; s != nil {
 			out.State = s.Status
 			out.ExitCode = s.ExitCode
@@ -48,6 +52,20 @@ func inspectionFrom(c container.InspectResponse) engine.Inspection {
 		out.Tty = c.Config.Tty
 		out.Healthcheck = healthcheckFrom(c.Config)
 	}
+	return out
+}
+
+// published gives the host ports that were asked for.
+func published(bindings nat.PortMap) []string {
+	var out []string
+	for _, of := range bindings {
+		for _, binding := range of {
+			if port := binding.HostPort; port != "" && port != "0" && !slices.Contains(out, port) {
+				out = append(out, port)
+			}
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -211,9 +211,8 @@ func TestEventWords(t *testing.T) {
 	}{
 		{message("start"), with(func(e *engine.Event) { e.Action = "start" })},
 		{message("die", "exitCode", "137"), with(func(e *engine.Event) { e.Action, e.ExitCode = "die", 137 })},
-		{message("health_status: unhealthy"), with(func(e *engine.Event) { e.Action, e.Health = "health_status", "unhealthy" })},
-		{message("exec_start: sh -c true"), nil},
-		{message("exec_die"), nil},
+		{message("health_status: unhealthy"), with(func(e *engine.Event) { e.Action, e.Detail, e.Health = "health_status", "unhealthy", "unhealthy" })},
+		{message("exec_start: sh -c true"), with(func(e *engine.Event) { e.Action, e.Detail = "exec_start", "sh -c true" })},
 		{image, nil},
 	} {
 		got, ok := eventFrom(test.message)
@@ -240,7 +239,7 @@ func TestEventStreamOfAnEngine(t *testing.T) {
 			return
 		}
 		since = r.URL.Query().Get("since")
-		for _, action := range []string{"create", "create", "start"} {
+		for _, action := range []string{"create", "create", "exec_start: true", "start"} {
 			_ = json.NewEncoder(w).Encode(map[string]any{
 				"Type": "container", "Action": action, "timeNano": 7, "Actor": map[string]any{"ID": "id"},
 			})

@@ -68,6 +68,7 @@ type Engine struct {
 	images     map[string]state.Image
 	registry   map[string]string // reference -> image id
 	streams    map[*stream]struct{}
+	past       []past
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -168,7 +169,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "Logs", "Exec":
+		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "AllEvents", "Logs", "Exec":
 			return true
 		}
 		return false
@@ -319,6 +320,8 @@ func conflict(format string, args ...any) error {
 
 func (e *Engine) emit(c *container, event engine.Event) {
 	event.Time, event.ID, event.Name, event.Service = e.clock, c.ID, c.Name, c.Service
+	event.Attributes = c.attributes()
+	e.past = append(e.past, past{c.Project, event})
 	for s := range e.streams {
 		if s.project == "" || s.project == c.Project {
 			s.queue <- event
@@ -395,8 +398,20 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (engine.Inspection, er
 	return engine.Inspection{
 		ID: c.ID, Name: c.Name, State: c.State, Health: c.Health, ExitCode: c.ExitCode,
 		RestartCount: c.restarts, RestartPolicy: cmp.Or(c.spec.Config.Restart, "no"),
-		Healthcheck: healthcheck(c.spec.Config.HealthCheck), LastProbe: c.probe,
+		Healthcheck: healthcheck(c.spec.Config.HealthCheck), LastProbe: c.probe, Published: published(c.spec.Config.Ports),
 	}, nil
+}
+
+// published gives the host ports that were asked for.
+func published(ports []types.ServicePortConfig) []string {
+	var out []string
+	for _, p := range ports {
+		if p.Published != "" && !slices.Contains(out, p.Published) {
+			out = append(out, p.Published)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func healthcheck(h *types.HealthCheckConfig) *engine.Healthcheck {
@@ -810,6 +825,9 @@ func (e *Engine) Pull(ctx context.Context, ref, _ string, each func(engine.Progr
 		return err
 	}
 	defer e.mu.Unlock()
+	if err := ctx.Err(); err != nil { // it ended while a test held the call up
+		return err
+	}
 	id, ok := e.registry[ref]
 	if !ok {
 		return notFound("image in the registry", ref)

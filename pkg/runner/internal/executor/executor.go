@@ -73,9 +73,9 @@ type Outcome struct {
 }
 
 // Run runs all nodes of a plan, each as soon as what it needs has succeeded, and
-// gives their outcomes in the plan's order. The first failure, or the end of
-// ctx, lets nothing new begin: waits, pulls and builds end, and calls that
-// change something are let finish.
+// gives their outcomes in the plan's order. The first failure of
+// what is not optional, or the end of ctx, lets nothing new begin: waits, pulls and
+// builds end, and calls that change something are let finish.
 func (x *Executor) Run(ctx context.Context, p *plan.Plan) []Outcome {
 	ctx, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
@@ -227,7 +227,9 @@ func (r *run) emitEnd(out Outcome) Outcome {
 func (r *run) progress(n plan.Node) func(engine.Progress) {
 	return func(p engine.Progress) {
 		text := p.Text
-		if p.ID != "" {
+		// The id of a layer tells one from the others; that of a build's step is a
+		// digest, which tells nobody anything.
+		if _, build := n.Op.(plan.BuildImage); !build && p.ID != "" {
 			text = strings.TrimSpace(p.ID + " " + text)
 		}
 		r.emit(n, event.Event{Kind: event.Progress, Message: text, Current: p.Current, Total: p.Total})

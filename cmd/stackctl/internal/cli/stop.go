@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/event"
+)
+
+type stopOptions struct {
+	*globalOptions
+	services []string
+	timeout  *time.Duration
+	dryRun   bool
+}
+
+func newStopCommand(g *globalOptions) *cobra.Command {
+	opts := &stopOptions{globalOptions: g}
+	cmd := &cobra.Command{
+		Use:   "stop [SERVICE...]",
+		Short: "Stop containers and keep them",
+		Long: `Stop containers, each after those that depend on it, and keep them: start
+and up start them again, with all that is in them. With services named, only they
+are stopped.`,
+		Example: `  # Everything
+  stackctl stop
+
+  # One service, with five seconds to end
+  stackctl stop -t 5 webapp
+
+  # A project of Docker Compose
+  stackctl -p shop stop`,
+		ValidArgsFunction: g.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.services = args
+			return runStop(cmd.Context(), g.app, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.VarP(newSpan(&opts.timeout), "timeout", "t", "`seconds` between stop signal and kill; default: each container's own")
+	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
+	return cmd
+}
+
+func runStop(ctx context.Context, app *App, o *stopOptions) error {
+	s, err := o.source(ctx)
+	if err != nil {
+		return err
+	}
+	e, closeEngine, err := o.reach(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeEngine()
+	if _, err := s.withContainers(ctx, e, o.services); err != nil {
+		return err
+	}
+	options := runner.StopOptions{Services: o.services, Grace: o.timeout, Hooks: s.hooks(ctx)}
+	if o.dryRun {
+		return o.showPlan(runner.New(e).PlanStop(ctx, s.name, options))
+	}
+	var report *runner.Report
+	err = o.watched(s.name, func(sink event.Sink) error {
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).
+			Stop(ctx, s.name, options)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if report.Plan.Empty() {
+		o.progressNote("nothing to stop in project %s", s.name)
+	}
+	return nil
+}
