@@ -91,7 +91,9 @@ secrets: {token: {environment: TOKEN_NOT_SET_HERE}}
 		{"a secret variable", func() { text = strings.Replace(text, "first", "second", 1) }, "replace: environment.API_TOKEN changed"},
 		{"a config's content", func() { s.write("app.conf", "two") }, "replace: configs.conf changed"},
 		{"a secret's content", func() { s.write("token", "y") }, "replace: secrets.token changed"},
-		{"two fields", func() { text = strings.Replace(text, "init: true\n", "init: true\n    user: \"1\"\n    mem_limit: 64m\n", 1) }, "replace: mem_limit: 64m is new, user: 1 is new"},
+		{"two fields", func() {
+			text = strings.Replace(text, "init: true\n", "init: true\n    user: \"1\"\n    mem_limit: 64m\n", 1)
+		}, "replace: mem_limit: 64m is new, user: 1 is new"},
 		{"the spelling", func() { text = strings.Replace(text, `command: [sleep, "600"]`, "command: sleep 600", 1) }, ""},
 		{"a dependency", func() { text = strings.Replace(text, "    configs:", "    depends_on: [other]\n    configs:", 1) }, ""},
 	} {
