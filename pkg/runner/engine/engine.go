@@ -66,7 +66,7 @@ type Mutator interface {
 	RemoveContainer(ctx context.Context, container string, volumes bool) error
 	RenameContainer(ctx context.Context, container, name string) error
 	// SignalContainer sends a signal, such as "SIGINT", to the main process of a
-	// container. One that does not run, or is gone, is no error.
+	// container; errdefs.IsConflict for one that does not run.
 	SignalContainer(ctx context.Context, container, signal string) error
 	// RemoveImage removes the reference, and the image with its last one. One
 	// that is gone is no error.

@@ -257,9 +257,5 @@ func (w *keyWatch) Read(p []byte) (int, error) {
 
 // SignalContainer sends a signal to a container.
 func (e *Engine) SignalContainer(ctx context.Context, name, signal string) error {
-	err := e.api.ContainerKill(ctx, name, signal)
-	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) { // gone, or not running
-		return nil
-	}
-	return failed("signal", "container", name, err)
+	return failed("signal", "container", name, e.api.ContainerKill(ctx, name, signal))
 }

@@ -630,7 +630,14 @@ func (e *Engine) SignalContainer(ctx context.Context, ref, signal string) error 
 		return err
 	}
 	defer e.mu.Unlock()
-	if c, err := e.find(ref); err == nil && c.signals != nil {
+	c, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	if c.State != "running" {
+		return conflict("container %s is not running", c.Name)
+	}
+	if c.signals != nil {
 		select {
 		case c.signals <- signal:
 		default: // a test that sends so many reads none of them
