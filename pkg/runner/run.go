@@ -200,11 +200,14 @@ func (r *Runner) forward(ctx context.Context, id, signal string, over <-chan str
 	}
 }
 
+// discardTimeout leaves a container its own grace period, which is not known here.
+const discardTimeout = 10 * time.Minute
+
 // discard stops a container that nobody stays with. It removes one that is not to
 // be kept, or never ran. What goes wrong is not told: it is the sequel of an error
 // that is.
 func (r *Runner) discard(ctx context.Context, container string, remove bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), aftercareTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	if look, err := r.engine.Inspect(ctx, container); err == nil && look.State == "created" {
 		remove = true

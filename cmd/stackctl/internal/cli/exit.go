@@ -122,6 +122,7 @@ func judge(ctx context.Context, err error) verdict {
 		ports       *runner.PortsError
 		failed      *runner.FailedError
 		interrupted *runner.InterruptedError
+		notRunning  *runner.NotRunningError
 	)
 	v := verdict{code: exitFailed, lines: []string{err.Error()}}
 	switch {
@@ -147,6 +148,8 @@ func judge(ctx context.Context, err error) verdict {
 		}
 	case errors.Is(err, runner.ErrUnknownService):
 		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
+	case errors.As(err, &notRunning):
+		v.hint = "`stackctl up " + notRunning.Service + "` starts it"
 	case errors.As(err, &refused):
 		v.code, v.hint = exitRefused, refused.hint
 	case errors.As(err, &invalid):
