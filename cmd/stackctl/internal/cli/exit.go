@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
@@ -141,6 +143,8 @@ func judge(ctx context.Context, err error) verdict {
 		if v.hint == "" && usage.command != "" {
 			v.hint = fmt.Sprintf("`%s --help` shows what there is", usage.command)
 		}
+	case isFlagError(err): // before the command's name, where cobra does not ask us
+		v.code, v.hint = exitUsage, "`stackctl --help` shows what there is"
 	case errors.As(err, &envFile):
 		v.code, v.hint = exitUsage, "it has to be a file with lines NAME=value"
 		if errors.Is(err, fs.ErrNotExist) {
@@ -175,6 +179,17 @@ func judge(ctx context.Context, err error) verdict {
 		}
 	}
 	return v
+}
+
+// isFlagError says that a flag could not be read.
+func isFlagError(err error) bool {
+	var (
+		unknown  *pflag.NotExistError
+		bare     *pflag.ValueRequiredError
+		value    *pflag.InvalidValueError
+		misspelt *pflag.InvalidSyntaxError
+	)
+	return errors.As(err, &unknown) || errors.As(err, &bare) || errors.As(err, &value) || errors.As(err, &misspelt)
 }
 
 // judgeFailure tells each failure of a run. When it is for lack of readiness
