@@ -124,9 +124,9 @@ func (r *Runner) Run(ctx context.Context, p *types.Project, service string, o Ru
 		o.Created(spec.Name)
 	}
 	if o.Detach {
-		err = r.engine.StartContainer(context.WithoutCancel(ctx), made.ID)
+		err = r.engine.StartContainer(context.WithoutCancel(ctx), spec.Name)
 	} else {
-		result.ExitCode, err = r.attend(ctx, made.ID, o)
+		result.ExitCode, err = r.attend(ctx, spec.Name, o)
 	}
 	switch {
 	case errors.Is(err, engine.ErrDetached):
@@ -148,7 +148,7 @@ func isCreated(outcomes []Outcome, name string) bool {
 
 // attend starts a container and stays until it ends. The end of ctx becomes a
 // signal for the container; without one it is the end of the stay.
-func (r *Runner) attend(ctx context.Context, id string, o RunOptions) (int, error) {
+func (r *Runner) attend(ctx context.Context, name string, o RunOptions) (int, error) {
 	stay, leave := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer leave(nil)
 	over := make(chan struct{})
@@ -167,11 +167,11 @@ func (r *Runner) attend(ctx context.Context, id string, o RunOptions) (int, erro
 			leave(context.Cause(ctx))
 			return
 		}
-		if err := r.forward(stay, id, signal, over); err != nil {
+		if err := r.forward(stay, name, signal, over); err != nil {
 			leave(err)
 		}
 	})
-	code, err := r.engine.StartAttached(stay, id, o.Streams)
+	code, err := r.engine.StartAttached(stay, name, o.Streams)
 	close(over)
 	forwarding.Wait()
 	return code, err
@@ -183,9 +183,9 @@ const forwardPause = 20 * time.Millisecond
 
 // forward sends a signal to a container. One that does not run yet gets it when
 // it does.
-func (r *Runner) forward(ctx context.Context, id, signal string, over <-chan struct{}) error {
+func (r *Runner) forward(ctx context.Context, name, signal string, over <-chan struct{}) error {
 	for {
-		err := r.engine.SignalContainer(ctx, id, signal)
+		err := r.engine.SignalContainer(ctx, name, signal)
 		switch {
 		case errdefs.IsNotFound(err): // it has ended, and is removed
 			return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -223,6 +224,11 @@ func exchange(ctx context.Context, stream types.HijackedResponse, s engine.Strea
 		_, err = io.Copy(out, stream.Reader)
 	} else {
 		_, err = stdcopy.StdCopy(out, errOut, stream.Reader)
+	}
+	if s.In != nil && errors.Is(err, syscall.ECONNRESET) {
+		// An end like any other, with input that nobody has read. Whether the command
+		// has ended is asked for next.
+		err = nil
 	}
 	switch {
 	case ctx.Err() != nil:
