@@ -154,6 +154,9 @@ func judge(ctx context.Context, err error) verdict {
 		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
 	case errors.As(err, &notRunning):
 		v.hint = "`stackctl up " + notRunning.Service + "` starts it"
+		if notRunning.State == "restarting" {
+			v.hint = "`stackctl logs " + notRunning.Service + "` shows why it does not stay up"
+		}
 	case errors.As(err, &refused):
 		v.code, v.hint = exitRefused, refused.hint
 	case errors.As(err, &invalid):
