@@ -203,12 +203,16 @@ func exchange(ctx context.Context, stream types.HijackedResponse, s engine.Strea
 	if s.In != nil {
 		in := s.In
 		if tty {
-			in = &keyWatch{in: in, seen: &letGo}
+			in = &keyWatch{in: in}
 		}
 		go func() {
-			// An error here is the command's end, which the output tells of, or one
-			// of the input, after which nothing more comes.
-			_, _ = io.Copy(stream.Conn, in)
+			// Another error is the command's end, which the output tells of, or one of
+			// the input, after which nothing more comes.
+			if _, err := io.Copy(stream.Conn, in); errors.Is(err, engine.ErrDetached) {
+				letGo.Store(true)
+				stream.Close()
+				return
+			}
 			_ = stream.CloseWrite()
 		}()
 	}
@@ -233,32 +237,47 @@ func exchange(ctx context.Context, stream types.HijackedResponse, s engine.Strea
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case err == nil && letGo.Load():
+	case letGo.Load():
 		return engine.ErrDetached
 	}
 	return err
 }
 
-// detachKeys are ctrl-p and ctrl-q: the engine's own default, by which it closes
-// the connection to a terminal.
+// detachKeys are ctrl-p and ctrl-q, as for the docker command.
 var detachKeys = []byte{16, 17}
 
-// keyWatch notes when the keys pass by which the engine detaches a terminal.
+// keyWatch ends with ErrDetached where the keys to let go come, which go no
+// further: Docker 20.10 ends a command by them. The first of the two is
+// held back until the next key tells what it means.
 type keyWatch struct {
-	in   io.Reader
-	last byte
-	seen *atomic.Bool
+	in          io.Reader
+	held, letGo bool
 }
 
+// Read needs room for two keys.
 func (w *keyWatch) Read(p []byte) (int, error) {
-	n, err := w.in.Read(p)
-	if n > 0 {
-		if bytes.Contains(append([]byte{w.last}, p[:n]...), detachKeys) {
-			w.seen.Store(true)
+	for {
+		if w.letGo {
+			return 0, engine.ErrDetached
 		}
-		w.last = p[n-1]
+		start := 0
+		if w.held {
+			start = copy(p, detachKeys[:1])
+			w.held = false
+		}
+		n, err := w.in.Read(p[start:])
+		n += start
+		if i := bytes.Index(p[:n], detachKeys); i >= 0 {
+			w.letGo = true
+			n, err = i, nil
+		} else if err == nil && n > 0 && p[n-1] == detachKeys[0] {
+			w.held = true
+			n--
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
 	}
-	return n, err
 }
 
 // SignalContainer sends a signal to a container.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -330,8 +331,9 @@ func TestDetachKeys(t *testing.T) {
 	for _, running := range []bool{true, false} {
 		t.Run(fmt.Sprintf("running %t", running), func(t *testing.T) {
 			talk := func(conn *net.UnixConn) {
-				var keys [4]byte
-				_, _ = io.ReadFull(conn, keys[:]) // the engine closes the connection then
+				if got, _ := io.ReadAll(conn); string(got) != "a\x10b" {
+					t.Errorf("the command got %q", got)
+				}
 			}
 			want := error(nil)
 			if running {
@@ -339,7 +341,9 @@ func TestDetachKeys(t *testing.T) {
 			}
 			terminal := &engine.Terminal{}
 			// In two pieces, as they are typed.
-			keys := func() io.Reader { return io.MultiReader(strings.NewReader("a\x10"), strings.NewReader("\x11b")) }
+			keys := func() io.Reader {
+				return io.MultiReader(strings.NewReader("a\x10"), strings.NewReader("b\x10"), strings.NewReader("\x11c"))
+			}
 			h := newHost(&host{talk: talk, running: running})
 			_, err := h.engine(t).ExecAttached(t.Context(), "web", engine.Command{Args: []string{"sh"}}, engine.Streams{In: keys(), Terminal: terminal})
 			if !errors.Is(err, want) || want == nil && err != nil {
@@ -366,6 +370,19 @@ func TestExecDetached(t *testing.T) {
 	}))
 	if err := e.ExecDetached(t.Context(), "web", engine.Command{Args: []string{"true"}}); err != nil || body["Detach"] != true {
 		t.Error(err, body)
+	}
+}
+
+// A key that is held back is not lost with the input's end.
+func TestKeyWatch(t *testing.T) {
+	for in, want := range map[string]string{"": "", "a": "a", "\x10": "\x10", "a\x10": "a\x10", "\x10\x10\x11a": "\x10", "\x11\x10": "\x11\x10"} {
+		got, err := io.ReadAll(&keyWatch{in: iotest.OneByteReader(strings.NewReader(in))})
+		if errors.Is(err, engine.ErrDetached) {
+			err = nil
+		}
+		if string(got) != want || err != nil {
+			t.Errorf("%q became %q, %v", in, got, err)
+		}
 	}
 }
 
