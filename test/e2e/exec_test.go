@@ -241,9 +241,7 @@ func TestRunIntoAPipeThatCloses(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGPIPE) {
 		t.Errorf("exit code %d", code)
 	}
-	if left := s.oneOffs(); len(left) != 1 || left[0].State != "exited" {
-		t.Errorf("left: %+v", left)
-	}
+	s.waitState("cache", "exited")
 }
 
 // What a service waits for is waited for, whatever the condition, and a service

@@ -293,13 +293,7 @@ func signalName(cause error) string {
 	if !errors.As(cause, &signal) {
 		return ""
 	}
-	switch signal.Signal {
-	case syscall.SIGINT:
-		return "SIGINT"
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	}
-	return ""
+	return map[syscall.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}[signal.Signal]
 }
 
 // quietPull leaves out how far pulls are.

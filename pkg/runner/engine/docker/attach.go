@@ -247,8 +247,8 @@ func exchange(ctx context.Context, stream types.HijackedResponse, s engine.Strea
 var detachKeys = []byte{16, 17}
 
 // keyWatch ends with ErrDetached where the keys to let go come, which go no
-// further: Docker 20.10 ends a command by them. The first of the two is
-// held back until the next key tells what it means.
+// further: Docker 20.10 ends a command by them. The first of the two is held back
+// until the next key tells what it means.
 type keyWatch struct {
 	in          io.Reader
 	held, letGo bool
