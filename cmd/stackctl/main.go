@@ -22,25 +22,23 @@ func main() {
 	// Asked for so that a closed pipe is an error of the write and does not kill
 	// the process in the middle of a run. Nobody has to read it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	go obey(signals, cancel)
+	keys := &terminal{in: os.Stdin}
+	go obey(signals, cancel, keys.restore)
 	streams := cli.Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
-		OutTTY: isTerminal(os.Stdout), ErrTTY: isTerminal(os.Stderr),
-		Size: func() (int, int) {
-			columns, rows, err := term.GetSize(int(os.Stderr.Fd()))
-			if err != nil || columns <= 0 || rows <= 0 {
-				return 80, 24
-			}
-			return columns, rows
-		},
+		InTTY: term.IsTerminal(int(os.Stdin.Fd())), OutTTY: isTerminal(os.Stdout), ErrTTY: isTerminal(os.Stderr),
+		Size: size, Raw: keys.raw, Resizes: resizes,
 	}
 	os.Exit(cli.Main(ctx, streams, os.Args[1:], os.Environ(), version))
 }
 
-// obey ends the command with the first signal and the process with the second.
-func obey(signals <-chan os.Signal, cancel context.CancelCauseFunc) {
+// obey ends the command with the first signal and the process with the second,
+// after last.
+func obey(signals <-chan os.Signal, cancel context.CancelCauseFunc, last func()) {
 	cancel(&cli.SignalError{Signal: number(<-signals)})
-	os.Exit(128 + int(number(<-signals)))
+	second := number(<-signals)
+	last()
+	os.Exit(128 + int(second))
 }
 
 // number gives the signal's number, which is its value wherever we run.

@@ -125,17 +125,8 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 		return nil, err
 	}
 	report := &Report{Plan: todo}
-	for _, warning := range todo.Warnings {
-		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
-	}
-	if conflicts, err := preflight.Ports(ctx, r.engine, info.Local, todo); err != nil {
+	if err := r.preflight(ctx, info, todo); err != nil {
 		return report, err
-	} else if len(conflicts) > 0 {
-		e := &PortsError{}
-		for _, c := range conflicts {
-			e.Conflicts = append(e.Conflicts, PortConflict(c))
-		}
-		return report, e
 	}
 	err = r.execute(ctx, report, todo, observed, info, o)
 	err = r.explain(ctx, p.Name, err)
@@ -154,6 +145,26 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	}
 	report.Endpoints = endpoints(after, desired, info)
 	return report, nil
+}
+
+// preflight tells what the plan warns of and looks for what would make it fail
+// half-way. The error is a *PortsError when host ports are taken.
+func (r *Runner) preflight(ctx context.Context, info engine.Info, todo *plan.Plan) error {
+	for _, warning := range todo.Warnings {
+		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
+	}
+	conflicts, err := preflight.Ports(ctx, r.engine, info.Local, todo)
+	if err != nil {
+		return err
+	}
+	if len(conflicts) == 0 {
+		return nil
+	}
+	e := &PortsError{}
+	for _, c := range conflicts {
+		e.Conflicts = append(e.Conflicts, PortConflict(c))
+	}
+	return e
 }
 
 // execute runs a plan of Up with all that it needs around it.

@@ -9,6 +9,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -74,6 +75,9 @@ type Mutator interface {
 	// volumes too. One that is gone is no error.
 	RemoveContainer(ctx context.Context, container string, volumes bool) error
 	RenameContainer(ctx context.Context, container, name string) error
+	// SignalContainer sends a signal, such as "SIGINT", to the main process of a
+	// container; errdefs.IsConflict for one that does not run.
+	SignalContainer(ctx context.Context, container, signal string) error
 	// RemoveImage removes the reference, and the image with its last one. One
 	// that is gone is no error.
 	RemoveImage(ctx context.Context, ref string) error
@@ -96,6 +100,19 @@ type Streamer interface {
 	// Exec runs a command in a running container, waits for its end and gives
 	// what it wrote, cut at 4 KiB.
 	Exec(ctx context.Context, container string, c Command) (ExecResult, error)
+	// ExecAttached runs a command in a running container with the caller's
+	// streams, waits for its end and gives its exit code. When ctx ends it returns
+	// at once and the command goes on. The error is ErrDetached when the user let
+	// go of the command.
+	ExecAttached(ctx context.Context, container string, c Command, s Streams) (int, error)
+	// ExecDetached starts a command in a running container and leaves it alone.
+	ExecDetached(ctx context.Context, container string, c Command) error
+	// StartAttached starts a container that does not run with the caller's
+	// streams, so that nothing it writes is missed, waits for its end and gives its
+	// exit code; one that the engine removes at its end is gone then. When ctx ends
+	// it returns at once and the container goes on. The error is ErrDetached when
+	// the user let go of the container.
+	StartAttached(ctx context.Context, container string, s Streams) (int, error)
 	// Pull fetches an image from its registry.
 	Pull(ctx context.Context, ref, platform string, each func(Progress)) error
 	// Build builds an image from a Dockerfile and gives its id.
@@ -241,6 +258,35 @@ type ExecResult struct {
 	ExitCode int
 	Output   string
 }
+
+// Streams connect a caller with a command. The zero value gives it no input and
+// throws away what it writes.
+type Streams struct {
+	// In is read to its end, which the command sees too; nil for no input. A Read
+	// that waits when the command ends is left behind.
+	In io.Reader
+	// Out and Err take what it writes; nil throws it away. An error of theirs ends
+	// the call. With a Terminal all goes to Out.
+	Out, Err io.Writer
+	// Terminal gives the command a terminal; nil gives it none.
+	Terminal *Terminal
+}
+
+// Terminal is the caller's terminal, as far as a command's own follows it. The
+// keys ctrl-p ctrl-q, one after the other, let go of the command.
+type Terminal struct {
+	// Size is the size at the start.
+	Size Size
+	// Resized brings every later size; nil when there is none.
+	Resized <-chan Size
+}
+
+// Size is that of a terminal, in characters.
+type Size struct{ Columns, Rows int }
+
+// ErrDetached says that the user has let go of a command by the keys for it. The
+// command goes on.
+var ErrDetached = errors.New("detached")
 
 // Progress is a step of a pull, a build or a load.
 type Progress struct {

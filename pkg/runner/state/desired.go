@@ -102,6 +102,20 @@ type ContainerSpec struct {
 	// Files are the configs and secrets, each as a file in the container.
 	Files  []File
 	Config types.ServiceConfig
+	// OneOff is set for a container that is made for one command; nil for the
+	// container of a service.
+	OneOff *OneOff
+}
+
+// OneOff is what a container has that is made for one command. The zero value is
+// kept at its end, and has no input.
+type OneOff struct {
+	// AttachStdin ends the input of the container with that of the first who is
+	// attached to it.
+	AttachStdin bool
+	// AutoRemove has the engine remove the container and its anonymous volumes when
+	// it ends.
+	AutoRemove bool
 }
 
 // Ref names the container.

@@ -13,6 +13,9 @@ const (
 	LabelNumber = "com.docker.compose.container-number"
 	// LabelOneOff is "True" on the containers of `docker compose run`.
 	LabelOneOff = "com.docker.compose.oneoff"
+	// LabelSlug is what tells the containers of `docker compose run` apart; their
+	// names end with its beginning.
+	LabelSlug = "com.docker.compose.slug"
 	// LabelVersion is the version of the tool that made the resource.
 	LabelVersion = "com.docker.compose.version"
 	// LabelWorkingDir is the folder that the project was loaded from.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,10 +26,16 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer
 	Err io.Writer
-	// OutTTY and ErrTTY say which of them are terminals.
-	OutTTY, ErrTTY bool
+	// InTTY, OutTTY and ErrTTY say which of them are terminals.
+	InTTY, OutTTY, ErrTTY bool
 	// Size gives the columns and rows of the terminal; nil for 80 by 24.
 	Size func() (columns, rows int)
+	// Raw lets every key of the terminal reach the reader of In as it is, until
+	// restore is called; nil for a terminal that has no such mode.
+	Raw func() (restore func(), err error)
+	// Resizes tells of each change of the terminal's size until stop is called; nil
+	// where nothing tells of it.
+	Resizes func() (changes <-chan struct{}, stop func())
 }
 
 // App is every outside thing that a command touches.
@@ -195,6 +202,14 @@ func (a announcer) Emit(e event.Event) {
 // watched runs f with a sink whose events are shown meanwhile. All is written
 // when it returns.
 func (g *globalOptions) watched(project string, f func(event.Sink) error) error {
+	sink, end := g.watching(project)
+	defer end()
+	return f(sink)
+}
+
+// watching gives a sink whose events are shown until end is called, which may be
+// done again. All is written when that returns.
+func (g *globalOptions) watching(project string) (sink event.Sink, end func()) {
 	hub := &event.Hub{}
 	sub := hub.Subscribe()
 	shown := make(chan struct{})
@@ -202,11 +217,10 @@ func (g *globalOptions) watched(project string, f func(event.Sink) error) error 
 		defer close(shown)
 		display.Show(sub, g.displayOptions(project))
 	}()
-	defer func() {
+	return announcer{hub, g.announce}, sync.OnceFunc(func() {
 		hub.Close()
 		<-shown
-	}()
-	return f(announcer{hub, g.announce})
+	})
 }
 
 // connect gives the engine that is asked for. It does not speak to it yet.

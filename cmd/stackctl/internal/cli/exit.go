@@ -141,6 +141,7 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		program     *programError
 		failed      *runner.FailedError
 		interrupted *runner.InterruptedError
+		notRunning  *runner.NotRunningError
 	)
 	v := verdict{code: exitFailed, lines: []string{err.Error()}}
 	switch {
@@ -159,6 +160,8 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		if v.hint == "" && usage.command != "" {
 			v.hint = fmt.Sprintf("`%s --help` shows what there is", usage.command)
 		}
+	case isFlagError(err): // before the command's name, where cobra does not ask us
+		v.code, v.hint = exitUsage, "`stackctl --help` shows what there is"
 	case errors.As(err, &envFile):
 		v.code, v.hint = exitUsage, "it has to be a file with lines NAME=value"
 		if errors.Is(err, fs.ErrNotExist) {
@@ -168,6 +171,11 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
 	case errors.Is(err, runner.ErrNoContainer):
 		v.hint = "`stackctl up` makes it and starts it"
+	case errors.As(err, &notRunning):
+		v.hint = "`stackctl up " + notRunning.Service + "` starts it"
+		if notRunning.State == "restarting" {
+			v.hint = "`stackctl logs " + notRunning.Service + "` shows why it does not stay up"
+		}
 	case errors.As(err, &refused):
 		v.code, v.hint = exitRefused, refused.hint
 	case errors.As(err, &invalid):
@@ -201,6 +209,17 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		}
 	}
 	return v
+}
+
+// isFlagError says that a flag could not be read.
+func isFlagError(err error) bool {
+	var (
+		unknown  *pflag.NotExistError
+		bare     *pflag.ValueRequiredError
+		value    *pflag.InvalidValueError
+		misspelt *pflag.InvalidSyntaxError
+	)
+	return errors.As(err, &unknown) || errors.As(err, &bare) || errors.As(err, &value) || errors.As(err, &misspelt)
 }
 
 // judgeFailure tells each failure of a run. When it is for lack of readiness

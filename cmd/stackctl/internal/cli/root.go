@@ -73,7 +73,10 @@ signal n (130 for Ctrl-C).`,
 		SilenceUsage:  true,
 		// What cobra takes for similar: two letters apart.
 		SuggestionsMinimumDistance: 2,
-		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
+		// A flag belongs to the command that it follows: -p before `run` is the
+		// project, and behind it a port.
+		TraverseChildren:  true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -128,7 +131,7 @@ signal n (130 for Ctrl-C).`,
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
 	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g))
-	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g))
+	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g), newExecCommand(g), newRunCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.SetHelpCommandGroupID("other")

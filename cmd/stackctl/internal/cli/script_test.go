@@ -41,8 +41,8 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 //	engine WORD...         see engineCommand
 //
 // A script sees the environment through the variables in passed. TTY=1 makes
-// terminals of the standard output and error; STDIN names the file that is the
-// standard input.
+// terminals of the standard output and error, and of the input with that; STDIN
+// names the file that is the standard input.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -142,7 +142,7 @@ func run(ts *testscript.TestScript, ctx context.Context, want int, args []string
 		app.In = strings.NewReader(ts.ReadFile(name))
 	}
 	app.OutTTY = ts.Getenv("TTY") != ""
-	app.ErrTTY = app.OutTTY
+	app.ErrTTY, app.InTTY = app.OutTTY, app.OutTTY
 	if got := app.Run(ctx, args); got != want {
 		ts.Fatalf("stackctl %s: exit code %d, want %d", strings.Join(args, " "), got, want)
 	}
@@ -196,6 +196,7 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine unhealthy SERVICE OUTPUT lets all probes of a service fail
 //	engine logs SERVICE LINE...     lets a service write lines
 //	engine kill CONTAINER           ends a container
+//	engine program SERVICE          lets a service's containers run commands; see program
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
@@ -229,6 +230,8 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.Behave(args[0], enginetest.Behaviour{FailingProbes: -1, ProbeOutput: args[1], Log: []string{"starting", "FATAL: out of luck"}})
 	case "logs":
 		e.Behave(args[0], enginetest.Behaviour{Log: slices.DeleteFunc(args[1:], func(s string) bool { return s == "" })})
+	case "program":
+		e.Behave(args[0], enginetest.Behaviour{Program: program})
 	case "kill":
 		ts.Check(e.Kill(args[0], 137))
 	case "fail":
@@ -259,6 +262,38 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("unknown: engine %s", word)
 	}
+}
+
+// program runs the commands of scripts in containers:
+//
+//	echo WORD...   writes them
+//	warn WORD...   writes them to the standard error
+//	cat            writes what it reads
+//	fail CODE      ends with an exit code
+//	show           tells what it was given
+//	wait           waits for a signal, tells of it and ends with 130
+func program(_ context.Context, p enginetest.Process) int {
+	word, rest := p.Args[0], p.Args[1:]
+	switch word {
+	case "echo":
+		fmt.Fprintln(p.Out, strings.Join(rest, " "))
+	case "warn":
+		fmt.Fprintln(p.Err, strings.Join(rest, " "))
+	case "cat":
+		_, _ = io.Copy(p.Out, p.In)
+	case "fail":
+		code, _ := strconv.Atoi(rest[0])
+		return code
+	case "show":
+		fmt.Fprintf(p.Out, "env %q user %q dir %q privileged %t terminal %t\n", p.Env, p.User, p.WorkingDir, p.Privileged, p.Terminal != nil)
+	case "wait":
+		fmt.Fprintln(p.Out, "got", <-p.Signals)
+		return 130
+	default:
+		fmt.Fprintf(p.Err, "%s: not found\n", word)
+		return 127
+	}
+	return 0
 }
 
 // output is a writer that two goroutines may use, and that tells of each write.

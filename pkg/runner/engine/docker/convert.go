@@ -88,15 +88,18 @@ func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config,
 		labels = map[string]string{}
 	}
 	maps.Copy(labels, c.Labels)
+	attachStdin := c.Spec.OneOff != nil && c.Spec.OneOff.AttachStdin
 	return &container.Config{
 		Hostname:     service.Hostname,
 		Domainname:   service.DomainName,
 		User:         service.User,
+		AttachStdin:  attachStdin,
 		AttachStdout: true,
 		AttachStderr: true,
+		StdinOnce:    attachStdin,
 		ExposedPorts: exposed,
 		Tty:          service.Tty,
-		OpenStdin:    service.StdinOpen,
+		OpenStdin:    service.StdinOpen || attachStdin,
 		Env:          environment(s.proxy, service.Environment),
 		Cmd:          strslice.StrSlice(service.Command),
 		Healthcheck:  convertHealth(service.HealthCheck, s),
@@ -142,6 +145,7 @@ func convertHost(c engine.CreateContainer, s surroundings) (*container.HostConfi
 	}
 	host := &container.HostConfig{
 		Annotations:    service.Annotations,
+		AutoRemove:     c.Spec.OneOff != nil && c.Spec.OneOff.AutoRemove,
 		Binds:          binds,
 		Mounts:         mounts,
 		PortBindings:   ports,

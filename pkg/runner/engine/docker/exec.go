@@ -23,10 +23,9 @@ func (e *Engine) Exec(ctx context.Context, name string, c engine.Command) (engin
 	// Ending this context closes the connection, whatever it waits for.
 	bound, end := context.WithCancel(context.WithValue(ctx, bindConn{}, true))
 	defer end()
-	created, err := e.api.ContainerExecCreate(ctx, name, container.ExecOptions{
-		Cmd: c.Args, User: c.User, WorkingDir: c.WorkingDir, Env: c.Env, Privileged: c.Privileged,
-		AttachStdout: true, AttachStderr: true,
-	})
+	options := execOptions(c)
+	options.AttachStdout, options.AttachStderr = true, true
+	created, err := e.api.ContainerExecCreate(ctx, name, options)
 	if err != nil {
 		return fail(err)
 	}

@@ -40,6 +40,26 @@ type Behaviour struct {
 	EngineHealth []string
 	// Log are the lines that it writes at each start.
 	Log []string
+	// Program is what runs with the caller's streams, in the container or as its
+	// main process; see [Engine.ExecAttached]. Nil writes nothing and ends with
+	// ExitCode.
+	Program func(context.Context, Process) (exitCode int)
+}
+
+// Process is a command that runs with its caller's streams.
+type Process struct {
+	// Command is what runs; for the main process of a container its arguments,
+	// user, folder and variables.
+	engine.Command
+	// Container is the container's name.
+	Container string
+	// In, Out and Err are never nil.
+	In       io.Reader
+	Out, Err io.Writer
+	// Terminal is nil without one.
+	Terminal *engine.Terminal
+	// Signals brings the signals that the main process of a container gets.
+	Signals <-chan string
 }
 
 // Call is one call that reached the engine.
@@ -81,6 +101,7 @@ type container struct {
 	restarts int
 	log      []engine.LogLine
 	probe    *engine.ProbeResult
+	signals  chan string
 }
 
 type stream struct {
@@ -664,6 +685,29 @@ func (e *Engine) exit(c *container, code int) {
 	e.emit(c, engine.Event{Action: "die", ExitCode: code})
 }
 
+// SignalContainer implements engine.Mutator. A container without a program takes
+// no notice.
+func (e *Engine) SignalContainer(ctx context.Context, ref, signal string) error {
+	if err := e.begin(ctx, "SignalContainer", e.nameOf(ref)+" "+signal); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	c, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	if c.State != "running" {
+		return conflict("container %s is not running", c.Name)
+	}
+	if c.signals != nil {
+		select {
+		case c.signals <- signal:
+		default: // a test that sends so many reads none of them
+		}
+	}
+	return nil
+}
+
 // StopContainer implements engine.Mutator.
 func (e *Engine) StopContainer(ctx context.Context, ref string, _ *time.Duration) error {
 	if err := e.begin(ctx, "StopContainer", e.nameOf(ref)); err != nil {
@@ -675,6 +719,12 @@ func (e *Engine) StopContainer(ctx context.Context, ref string, _ *time.Duration
 		return nil
 	}
 	c.State, c.ExitCode, c.Health, c.Status = "exited", 0, "", "Exited (0) Less than a second ago"
+	if c.signals != nil {
+		select {
+		case c.signals <- "SIGTERM":
+		default:
+		}
+	}
 	e.emit(c, engine.Event{Action: "die"})
 	e.emit(c, engine.Event{Action: "stop"})
 	return nil
@@ -817,6 +867,108 @@ func (e *Engine) Exec(ctx context.Context, ref string, _ engine.Command) (engine
 		return engine.ExecResult{ExitCode: 1, Output: b.ProbeOutput}, nil
 	}
 	return engine.ExecResult{}, nil
+}
+
+// ExecAttached implements engine.Streamer: the program of the service runs.
+func (e *Engine) ExecAttached(ctx context.Context, ref string, command engine.Command, s engine.Streams) (int, error) {
+	c, err := e.startExec(ctx, "ExecAttached", ref)
+	if err != nil {
+		return 0, err
+	}
+	defer e.mu.Unlock()
+	return e.runProgram(ctx, c, Process{Command: command}, s)
+}
+
+// ExecDetached implements engine.Streamer.
+func (e *Engine) ExecDetached(ctx context.Context, ref string, _ engine.Command) error {
+	_, err := e.startExec(ctx, "ExecDetached", ref)
+	if err == nil {
+		e.mu.Unlock()
+	}
+	return err
+}
+
+// startExec finds the container that a command is to run in. The lock is held on
+// return, unless there is an error.
+func (e *Engine) startExec(ctx context.Context, method, ref string) (*container, error) {
+	if err := e.begin(ctx, method, e.nameOf(ref)); err != nil {
+		return nil, err
+	}
+	c, err := e.find(ref)
+	if err == nil && c.State != "running" {
+		err = conflict("container %s is not running", c.Name)
+	}
+	if err != nil {
+		e.mu.Unlock()
+		return nil, err
+	}
+	return c, nil
+}
+
+// StartAttached implements engine.Streamer: the program of the service runs as
+// the main process.
+func (e *Engine) StartAttached(ctx context.Context, ref string, s engine.Streams) (int, error) {
+	if err := e.begin(ctx, "StartAttached", e.nameOf(ref)); err != nil {
+		return 0, err
+	}
+	defer e.mu.Unlock()
+	c, err := e.find(ref)
+	if err != nil {
+		return 0, err
+	}
+	e.run(c)
+	c.signals = make(chan string, 16)
+	code, err := e.runProgram(ctx, c, Process{Command: mainCommand(c.spec.Config)}, s)
+	if err != nil {
+		return 0, err
+	}
+	e.exit(c, code)
+	if c.spec.OneOff != nil && c.spec.OneOff.AutoRemove {
+		delete(e.containers, c.ID)
+		e.emit(c, engine.Event{Action: "destroy"})
+	}
+	return code, nil
+}
+
+// mainCommand is what a container runs by itself.
+func mainCommand(s types.ServiceConfig) engine.Command {
+	out := engine.Command{
+		Args: slices.Concat([]string(s.Entrypoint), []string(s.Command)), User: s.User,
+		WorkingDir: s.WorkingDir, Privileged: s.Privileged,
+	}
+	for name, value := range s.Environment {
+		if value != nil {
+			out.Env = append(out.Env, name+"="+*value)
+		}
+	}
+	slices.Sort(out.Env)
+	return out
+}
+
+// runProgram runs a container's program without the lock, which the caller has.
+func (e *Engine) runProgram(ctx context.Context, c *container, p Process, s engine.Streams) (int, error) {
+	b := e.behaviours[c.Service]
+	if b.Program == nil {
+		return b.ExitCode, nil
+	}
+	p.Container, p.Terminal, p.Signals = c.Name, s.Terminal, c.signals
+	p.In, p.Out, p.Err = s.In, s.Out, s.Err
+	if p.In == nil {
+		p.In = strings.NewReader("")
+	}
+	if p.Out == nil {
+		p.Out = io.Discard
+	}
+	if p.Err == nil {
+		p.Err = io.Discard
+	}
+	e.mu.Unlock()
+	defer e.mu.Lock()
+	code := b.Program(ctx, p)
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	return code, nil
 }
 
 // Pull implements engine.Streamer.

@@ -66,25 +66,30 @@ func Ports(ctx context.Context, e Lister, local bool, p *plan.Plan) ([]Conflict,
 	return out, nil
 }
 
-// wanted collects the ports that the plan's starts publish, and the ids of the
+// wanted collects the ports that the plan's containers publish, and the ids of the
 // containers that give up theirs in the same plan.
 func wanted(p *plan.Plan) ([]want, map[string]bool) {
 	var wants []want
 	going := map[string]bool{}
+	add := func(c state.ContainerSpec) {
+		for _, port := range c.Config.Ports {
+			fixed, ok := state.FixedPort(port)
+			w := want{c.Service, c.Name, fixed}
+			if ok && !slices.Contains(wants, w) {
+				wants = append(wants, w)
+			}
+		}
+	}
 	for _, n := range p.Nodes {
 		switch op := n.Op.(type) {
 		case plan.StopContainer:
 			going[op.Container.ID] = true
 		case plan.ReplaceContainer:
 			going[op.Old.ID] = true
+		case plan.CreateContainer: // which somebody else may start
+			add(op.Container)
 		case plan.StartContainer:
-			for _, port := range op.Container.Config.Ports {
-				fixed, ok := state.FixedPort(port)
-				w := want{op.Container.Service, op.Container.Name, fixed}
-				if ok && !slices.Contains(wants, w) {
-					wants = append(wants, w)
-				}
-			}
+			add(op.Container)
 		}
 	}
 	return wants, going
