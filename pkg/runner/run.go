@@ -15,8 +15,10 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/internal/observer"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/runner/support"
 )
 
 // RunOptions say what a container of a service runs for once. The zero value
@@ -95,7 +97,17 @@ func (r *Runner) Run(ctx context.Context, p *types.Project, service string, o Ru
 	if err != nil {
 		return nil, err
 	}
+	warnings, err := support.Check(p, info.APIVersion)
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range warnings {
+		r.warn("%s", warning)
+	}
 	observed, err := r.look(ctx, desired)
+	if err == nil {
+		err = observer.Compare(ctx, r.engine, desired, &observed)
+	}
 	if err != nil {
 		return nil, err
 	}

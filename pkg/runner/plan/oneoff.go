@@ -24,6 +24,15 @@ func OneOff(d state.Desired, o state.Observed, c state.ContainerSpec, opts Optio
 	o.Containers = slices.DeleteFunc(slices.Clone(o.Containers), func(there state.Container) bool {
 		return there.Service == c.Service
 	})
+	// One command is no reason to make networks anew under what runs.
+	o.Networks = slices.Clone(o.Networks)
+	for i := range o.Networks {
+		for _, want := range d.Networks {
+			if want.Name == o.Networks[i].Name {
+				o.Networks[i].Hash = want.Labels[state.LabelHash]
+			}
+		}
+	}
 	opts.Services, opts.NoWait = []string{c.Service}, true
 	p, err := Reconcile(d, o, opts)
 	if err != nil {
@@ -54,15 +63,20 @@ func (p *Plan) drop(which func(Node) bool) {
 		if which(n) {
 			continue
 		}
-		var needs []int
-		for _, id := range n.Needs { // which stand before it in the plan
-			if id, stays := renumbered[id]; stays {
-				needs = append(needs, id)
-			}
-		}
 		renumbered[n.ID] = len(kept) + 1
-		n.ID, n.Needs = len(kept)+1, needs
+		n.ID, n.Needs, n.After = len(kept)+1, renumber(n.Needs, renumbered), renumber(n.After, renumbered)
 		kept = append(kept, n)
 	}
 	p.Nodes = kept
+}
+
+// renumber gives the new ids of nodes, less those that were taken out.
+func renumber(ids []int, renumbered map[int]int) []int {
+	var out []int
+	for _, id := range ids { // which stand before it in the plan
+		if id, stays := renumbered[id]; stays {
+			out = append(out, id)
+		}
+	}
+	return out
 }
