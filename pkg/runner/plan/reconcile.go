@@ -155,7 +155,7 @@ func (r *reconciler) choose() error {
 }
 
 // implicitDependencies are the services whose containers must exist first, by
-// network_mode, volumes_from and the like.
+// network_mode, volumes_from, links and the like.
 func implicitDependencies(c types.ServiceConfig) []string {
 	var out []string
 	for _, mode := range []string{c.NetworkMode, c.Ipc, c.Pid} {
@@ -168,6 +168,10 @@ func implicitDependencies(c types.ServiceConfig) []string {
 			name, _, _ := strings.Cut(from, ":")
 			out = append(out, name)
 		}
+	}
+	for _, link := range c.Links {
+		name, _, _ := strings.Cut(link, ":")
+		out = append(out, name)
 	}
 	return out
 }

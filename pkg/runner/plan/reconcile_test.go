@@ -383,6 +383,28 @@ services:
 `,
 		},
 		{
+			name: "a container that refers to another service's is made after it", empty: true,
+			desired: desired(t, `
+services:
+  base: {image: one, network_mode: none}
+  guest: {image: two, network_mode: none, pid: service:base}
+  linked: {image: two, network_mode: none, links: ["base:alias"]}
+`),
+			want: `
+[1] pull image one: is not on the engine
+[2] pull image two: is not on the engine
+[3] create container shop-base-1 <- #1: does not exist
+[4] start container shop-base-1 <- #3: created in this run
+[5] wait until running container shop-base-1 <- #4: up ends when it runs
+[6] create container shop-guest-1 <- #2 #4: does not exist
+[7] start container shop-guest-1 <- #4 #6: created in this run
+[8] wait until running container shop-guest-1 <- #7: up ends when it runs
+[9] create container shop-linked-1 <- #2 #4: does not exist
+[10] start container shop-linked-1 <- #4 #9: created in this run
+[11] wait until running container shop-linked-1 <- #10: up ends when it runs
+`,
+		},
+		{
 			name:   "a network with another definition is told of",
 			change: func(_ *testing.T, o *state.Observed) { o.Networks[0].Hash = "v1:old" },
 			want:   "\nwarning: network shop_back was made from another definition; `down` and `up` make it anew\n",
