@@ -28,7 +28,9 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 	if err != nil {
 		return desired, observed, nil, err
 	}
-	todo, err := plan.Reconcile(desired, observed, o.reconcile())
+	options := o.reconcile()
+	options.Now = r.now()
+	todo, err := plan.Reconcile(desired, observed, options)
 	if err != nil {
 		return desired, observed, nil, err
 	}

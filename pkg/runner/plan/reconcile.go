@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -42,6 +43,9 @@ type Options struct {
 	// SkipDefinitions leaves out whether a container was made from today's
 	// definition, for a stack that was loaded without all of its variables.
 	SkipDefinitions bool
+	// Now is what the age of images is taken from, for the pull policies that ask
+	// for it; zero takes every image for older.
+	Now time.Time
 }
 
 // ErrUnknownService is wrapped by the error for a service that is not there.
@@ -257,7 +261,7 @@ func (r *reconciler) reconcileImages() {
 		if built[s.Image] || r.images[s.Image] != 0 || len(s.Containers) == 0 {
 			continue
 		}
-		_, there := r.observed.Images[s.Image]
+		image, there := r.observed.Images[s.Image]
 		pull := PullImage{Image: s.Image, Platform: s.Config.Platform}
 		policy := r.opts.Pull
 		if policy == "" {
@@ -266,6 +270,8 @@ func (r *reconciler) reconcileImages() {
 		switch {
 		case policy == PullAlways:
 			r.images[s.Image] = r.plan.add(pull, "its pull policy is always")
+		case there && r.opts.Pull == "" && r.tooOld(s, image):
+			r.images[s.Image] = r.plan.add(pull, "its pull policy is "+s.Config.PullPolicy)
 		case there:
 		case policy == PullNever:
 			r.problem(ErrMissing, "image %s is not on the engine and may not be pulled; load it with `docker load`, or allow it with --pull missing", s.Image)
@@ -273,6 +279,16 @@ func (r *reconciler) reconcileImages() {
 			r.images[s.Image] = r.plan.add(pull, "is not on the engine")
 		}
 	}
+}
+
+// tooOld says that an image has been on the engine for longer than the pull
+// policy of a service allows.
+func (r *reconciler) tooOld(s *state.ServiceSpec, image state.Image) bool {
+	policy, age, err := s.Config.GetPullPolicy()
+	if err != nil || policy != types.PullPolicyRefresh {
+		return false // the loader refuses what is no policy
+	}
+	return r.opts.Now.IsZero() || r.opts.Now.After(image.Tagged.Add(age))
 }
 
 // reconcileSurplus removes containers beyond the number that is wanted.

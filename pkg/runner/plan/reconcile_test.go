@@ -90,6 +90,8 @@ func container(t *testing.T, o *state.Observed, name string) *state.Container {
 	return nil
 }
 
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
 func TestReconcile(t *testing.T) {
 	base := desired(t, shop)
 	for _, test := range []struct {
@@ -380,6 +382,30 @@ services:
 [5] create container shop-b-1 <- #1: does not exist
 [6] start container shop-b-1 <- #5: created in this run
 [7] wait until running container shop-b-1 <- #6: up ends when it runs
+`,
+		},
+		{
+			name: "images that are older than their policy allows are pulled",
+			desired: desired(t, `
+services:
+  fresh: {image: one, network_mode: none, pull_policy: daily}
+  old: {image: two, network_mode: none, pull_policy: every_12h}
+  refresh: {image: three, network_mode: none, pull_policy: refresh}
+`),
+			change: func(_ *testing.T, o *state.Observed) {
+				for ref, i := range o.Images {
+					i.Tagged = noon.Add(-13 * time.Hour)
+					o.Images[ref] = i
+				}
+			},
+			opts: plan.Options{Now: noon, NoWait: true},
+			want: `
+[1] pull image two: its pull policy is every_12h
+[2] pull image three: its pull policy is refresh
+[3] replace container shop-old-1 <- #1: its image may have changed
+[4] start container shop-old-1 <- #3: its image may have changed
+[5] replace container shop-refresh-1 <- #2: its image may have changed
+[6] start container shop-refresh-1 <- #5: its image may have changed
 `,
 		},
 		{

@@ -144,6 +144,9 @@ type Image struct {
 	Labels map[string]string
 	// Size is in bytes.
 	Size int64
+	// Tagged is when the reference was given to the image, by a pull or a build;
+	// zero when the engine does not know.
+	Tagged time.Time
 }
 
 // ContainerFromLabels fills in what the labels of a container say.

@@ -129,8 +129,8 @@ configs: {c: {content: x, labels: {a: b}}}`,
 		},
 		{
 			name:    "pulls that look at the time",
-			text:    "services: {a: {image: app, pull_policy: daily}, b: {image: app, pull_policy: every_12h}, c: {image: app, pull_policy: always}}",
-			ignored: []string{"services.a.pull_policy", "services.b.pull_policy"},
+			text:    "services: {a: {image: app, pull_policy: daily}, b: {image: app, pull_policy: every_12h, pull_refresh_after: 1h}}",
+			ignored: []string{"services.b.pull_refresh_after"},
 		},
 		{
 			name: "an old engine",

@@ -240,10 +240,8 @@ func images() []Field {
 		below("services.*.",
 			mapped("image", "Image"),
 			mapped("platform", "the platform of the pull, the build and the container"),
-			mapped("pull_policy", "whether the image is pulled or built").
-				but(Ignored, "`refresh`, `daily`, `weekly`, `every_...`", isRefresh,
-					"the image is pulled when it is missing: `stackctl pull` fetches a newer one"),
-			ignored("pull_refresh_after", "Compose does not read it either: `stackctl pull` fetches a newer image"),
+			mapped("pull_policy", "whether the image is pulled or built, and how old it may be since it was pulled"),
+			ignored("pull_refresh_after", "Compose does not read it either: `pull_policy: every_12h` says it all"),
 			mapped("build", "a build through the engine, or with the Go toolchain for `x-stackctl.go`"),
 		),
 		below(buildPath+".",
@@ -296,10 +294,6 @@ const buildPath = "services.*.build"
 const composeBuilds = "`docker compose build` can, and stackctl runs the image that it leaves"
 
 func isNetwork(v any) bool { return v != "default" && v != "host" && v != "none" }
-
-func isRefresh(v any) bool {
-	return v == "refresh" || v == "daily" || v == "weekly" || hasPrefix("every_")(v)
-}
 
 func isNot(want any) func(any) bool { return func(v any) bool { return v != want } }
 

@@ -150,7 +150,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (state.Image, error) {
 	if err != nil {
 		return state.Image{}, failed("look up", "image", ref, err)
 	}
-	out := state.Image{ID: i.ID, Size: i.Size}
+	out := state.Image{ID: i.ID, Size: i.Size, Tagged: i.Metadata.LastTagTime}
 	if i.Config != nil {
 		out.Labels = i.Config.Labels
 	}
