@@ -61,6 +61,7 @@ func mapped(path, note string) Field { return Field{Path: path, Class: Mapped, N
 func refused(path, why string) Field {
 	return Field{Path: path, Class: Refused, Note: why, Whole: true}
 }
+
 func ignored(path, why string) Field {
 	return Field{Path: path, Class: Ignored, Note: why, Whole: true}
 }

@@ -216,8 +216,10 @@ func (c *checker) volume(path string, v types.ServiceVolumeConfig) {
 		kind string
 		set  bool
 	}{
-		{types.VolumeTypeBind, v.Bind != nil}, {types.VolumeTypeVolume, v.Volume != nil},
-		{types.VolumeTypeTmpfs, v.Tmpfs != nil}, {types.VolumeTypeImage, v.Image != nil},
+		{types.VolumeTypeBind, v.Bind != nil},
+		{types.VolumeTypeVolume, v.Volume != nil},
+		{types.VolumeTypeTmpfs, v.Tmpfs != nil},
+		{types.VolumeTypeImage, v.Image != nil},
 	} {
 		if options.set && options.kind != v.Type {
 			c.ignore(path+"."+options.kind, "the mount is of type "+v.Type)

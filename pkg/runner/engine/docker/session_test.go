@@ -74,7 +74,7 @@ func TestSessionAnswers(t *testing.T) {
 		agents:  map[string]string{"default": "/agent"},
 		credentials: func(host string) (string, string, error) {
 			if host == "broken" {
-				return "", "", errors.New("the helper says: 100% broken\n")
+				return "", "", errors.New("the helper says: 100% broken\tnow")
 			}
 			return registryLogin(settings, host)
 		},
@@ -97,7 +97,7 @@ func TestSessionAnswers(t *testing.T) {
 		{"credentials of the hub", callCredentials, text("registry-1.docker.io"), call{Message: text("me", "hub"), Status: "0"}},
 		{"a token", callCredentials, text("registry.example"), call{Message: text("", "token"), Status: "0"}},
 		{"no credentials", callCredentials, text("elsewhere"), call{Message: text("", ""), Status: "0"}},
-		{"a helper that fails", callCredentials, text("broken"), call{Status: "2", Because: "the helper says: 100%25 broken%0A"}},
+		{"a helper that fails", callCredentials, text("broken"), call{Status: "2", Because: "the helper says: 100%25 broken%09now"}},
 		{"an agent", callCheckAgent, text("default"), call{Message: []byte{}, Status: "0"}},
 		{"the agent of no name", callCheckAgent, nil, call{Message: []byte{}, Status: "0"}},
 		{"no such agent", callCheckAgent, text("other"), call{Status: "5", Because: `build.ssh has no "other"`}},
