@@ -309,7 +309,7 @@ func isName(v any) bool {
 func mounts() []Field {
 	file := func(name string) []Field {
 		return below(name,
-			mapped("", "files in the container: one from a file is mounted, all others are copied; with read_only their folder gets a volume"),
+			mapped("", "files in the container: one from a file is mounted, all others are copied; in a read-only root or below a tmpfs their folder gets a volume"),
 			mapped("[].source", "the one that is meant"),
 			mapped("[].target", "the file's path"),
 			mapped("[].uid", "the file's owner; a file that names one is copied instead of mounted").but(Refused, "a name", isName, numbersOnly),
