@@ -67,7 +67,7 @@ const differences = `
 | credential_spec, umask | are dropped in silence | mapped, and refused |
 | build.no_cache_filter | the named stages | all stages |
 | build.provenance, build.sbom | the build fails where the engine cannot | a warning; the same image |
-| build.cache_from, build.cache_to of other types | the build fails where the engine cannot | a warning; the same image |
+| build.cache_to of other types | the build fails where the engine cannot | a warning; the same image |
 | build.additional_contexts, entitlements, privileged | are done by buildx | refused: build with Compose, and stackctl runs the image |
 | pre_start, provider, models | are done by Compose 5, with plugins | refused |
 `
