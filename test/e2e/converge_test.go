@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,13 +37,6 @@ func (s *stage) mustUp(text string, o runner.UpOptions) map[string]string {
 		}
 	}
 	return causes
-}
-
-func (s *stage) write(name, content string) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // output runs a command in a service's container and gives what it wrote.

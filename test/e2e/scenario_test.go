@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/engine/docker"
@@ -409,6 +411,26 @@ func (s *stage) up(stack *spec.Stack, o runner.UpOptions) (*runner.Report, error
 		s.t.Fatal(err)
 	}
 	return s.runner.Up(s.t.Context(), p, o)
+}
+
+// load loads compose text under the test's project.
+func (s *stage) load(text string) *types.Project {
+	s.t.Helper()
+	p, err := spec.Load(s.t.Context(), spec.LoadOptions{
+		Content: []byte(text), WorkingDir: s.dir, Name: s.project, Env: map[string]string{"TOKEN": "from the environment"},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return p
+}
+
+// write writes a file into the test's folder.
+func (s *stage) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // shell is a service that runs a script in the small image.

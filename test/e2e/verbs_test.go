@@ -20,7 +20,6 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/spec"
 )
 
 // getsReady is how long the database of the small shop takes to be ready.
@@ -48,16 +47,6 @@ services:
     command: ["true"]
     depends_on: {db: {condition: service_healthy}}
 `
-
-// load loads compose text under the test's project.
-func (s *stage) load(text string) *types.Project {
-	s.t.Helper()
-	p, err := spec.Load(s.t.Context(), spec.LoadOptions{Content: []byte(text), WorkingDir: s.dir, Name: s.project})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return p
-}
 
 // wantRuns compares the runs of services with those before: changed names those
 // that have to have started again, as the same container; all others may not.

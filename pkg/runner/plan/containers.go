@@ -263,7 +263,7 @@ func (r *reconciler) resources(s *state.ServiceSpec, want state.ContainerSpec) [
 	for _, v := range s.Config.Volumes {
 		needs = append(needs, r.volumes[v.Source])
 	}
-	for _, dep := range shares(s.Config) {
+	for _, dep := range refersTo(s.Config) {
 		needs = append(needs, r.made[dep]...)
 	}
 	return needs

@@ -3,7 +3,6 @@ package plan_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -194,25 +193,6 @@ services:
 [5] stop container shop-web-1 <- #3: restarts with db
 [6] start container shop-web-1 <- #3 #5: restarts with db
 [7] wait until running container shop-web-1 <- #6: up ends when it runs
-`,
-		},
-		{
-			name: "an image that is too old is pulled",
-			desired: desired(t, `
-services:
-  young: {image: young, network_mode: none, pull_policy: every_12h}
-  old: {image: old, network_mode: none, pull_policy: daily}
-`),
-			opts: plan.Options{Now: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)},
-			change: func(_ *testing.T, o *state.Observed) {
-				o.Images["young"] = state.Image{ID: "id-young", Tagged: time.Date(2026, 1, 1, 13, 0, 0, 0, time.UTC)}
-				o.Images["old"] = state.Image{ID: "id-old", Tagged: time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC)}
-			},
-			want: `
-[1] pull image old: its pull policy is daily
-[2] replace container shop-old-1 <- #1: its image may have changed
-[3] start container shop-old-1 <- #2: its image may have changed
-[4] wait until running container shop-old-1 <- #3: up ends when it runs
 `,
 		},
 		{

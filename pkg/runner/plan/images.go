@@ -118,7 +118,7 @@ func forBuild(s *state.ServiceSpec, opts BuildOptions) *state.ServiceSpec {
 func chooseServices(d state.Desired, names []string, dependencies bool) ([]*state.ServiceSpec, error) {
 	g := graph{}
 	for _, s := range d.Services {
-		deps := shares(s.Config)
+		deps := refersTo(s.Config)
 		for _, dep := range s.DependsOn {
 			deps = append(deps, dep.Service)
 		}

@@ -150,7 +150,7 @@ func (r *reconciler) choose() error {
 		for _, dep := range s.DependsOn {
 			deps = append(deps, dep.Service)
 		}
-		g[s.Name] = append(deps, shares(s.Config)...)
+		g[s.Name] = append(deps, refersTo(s.Config)...)
 	}
 	order, err := g.order()
 	if err != nil {
@@ -208,6 +208,18 @@ func shares(c types.ServiceConfig) []string {
 	return out
 }
 
+// refersTo names the services whose containers must exist before one of this
+// service can be made: those that it shares something with, and those that it has
+// links to, which name them by name.
+func refersTo(c types.ServiceConfig) []string {
+	out := shares(c)
+	for _, link := range c.Links {
+		name, _, _ := strings.Cut(link, ":")
+		out = append(out, name)
+	}
+	return out
+}
+
 // isTarget says that the service was named, or none was.
 func (r *reconciler) isTarget(name string) bool {
 	return len(r.opts.Services) == 0 || slices.Contains(r.opts.Services, name)
@@ -221,7 +233,7 @@ func (r *reconciler) markOptional() {
 		dependents := 0
 		required := slices.Contains(r.opts.Services, s.Name)
 		for _, other := range r.services {
-			if slices.Contains(shares(other.Config), s.Name) {
+			if slices.Contains(refersTo(other.Config), s.Name) {
 				dependents++
 				required = required || !optional[other.Name]
 			}

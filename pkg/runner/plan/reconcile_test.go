@@ -90,6 +90,8 @@ func container(t *testing.T, o *state.Observed, name string) *state.Container {
 	return nil
 }
 
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
 func TestReconcile(t *testing.T) {
 	base := desired(t, shop)
 	for _, test := range []struct {
@@ -381,6 +383,52 @@ services:
 [5] create container shop-b-1 <- #1: does not exist
 [6] start container shop-b-1 <- #5: created in this run
 [7] wait until running container shop-b-1 <- #6: up ends when it runs
+`,
+		},
+		{
+			name: "images that are older than their policy allows are pulled",
+			desired: desired(t, `
+services:
+  fresh: {image: one, network_mode: none, pull_policy: daily}
+  old: {image: two, network_mode: none, pull_policy: every_12h}
+  refresh: {image: three, network_mode: none, pull_policy: refresh}
+`),
+			change: func(_ *testing.T, o *state.Observed) {
+				for ref, i := range o.Images {
+					i.Tagged = noon.Add(-13 * time.Hour)
+					o.Images[ref] = i
+				}
+			},
+			opts: plan.Options{Now: noon, NoWait: true},
+			want: `
+[1] pull image two: its pull policy is every_12h
+[2] pull image three: its pull policy is refresh
+[3] replace container shop-old-1 <- #1: its image may have changed
+[4] start container shop-old-1 <- #3: its image may have changed
+[5] replace container shop-refresh-1 <- #2: its image may have changed
+[6] start container shop-refresh-1 <- #5: its image may have changed
+`,
+		},
+		{
+			name: "a container that refers to another service's is made after it", empty: true,
+			desired: desired(t, `
+services:
+  base: {image: one, network_mode: none}
+  guest: {image: two, network_mode: none, pid: service:base}
+  linked: {image: two, network_mode: none, links: ["base:alias"]}
+`),
+			want: `
+[1] pull image one: is not on the engine
+[2] pull image two: is not on the engine
+[3] create container shop-base-1 <- #1: does not exist
+[4] start container shop-base-1 <- #3: created in this run
+[5] wait until running container shop-base-1 <- #4: up ends when it runs
+[6] create container shop-guest-1 <- #2 #4: does not exist
+[7] start container shop-guest-1 <- #4 #6: created in this run
+[8] wait until running container shop-guest-1 <- #7: up ends when it runs
+[9] create container shop-linked-1 <- #2 #4: does not exist
+[10] start container shop-linked-1 <- #4 #9: created in this run
+[11] wait until running container shop-linked-1 <- #10: up ends when it runs
 `,
 		},
 		{

@@ -25,6 +25,7 @@ A release behind a field means that older engines do not know it: there it is
 refused. Fields that begin with ` + "`x-`" + ` are for other tools; stackctl reads
 ` + "`build.x-stackctl`" + `. "And all below" stands for every field inside.
 `)
+	out.WriteString(differences)
 	counts := map[Class]int{}
 	for _, s := range sections() {
 		fmt.Fprintf(&out, "\n## %s\n\n| field | class | what becomes of it |\n|---|---|---|\n", s.title)
@@ -50,3 +51,23 @@ func classText(c Class, since string) string {
 	}
 	return c.String()
 }
+
+// differences is what a user of Docker Compose has to know.
+const differences = `
+## Where this differs from Docker Compose
+
+| | Docker Compose | stackctl |
+|---|---|---|
+| uid, gid, mode of a config or secret from a file | are ignored: the file is mounted | the file is copied, with that owner and mode |
+| a config or secret from content or environment, with read_only | is refused | its folder gets a volume, which the next container takes over |
+| the same, in a folder below a tmpfs | is hidden by the tmpfs | its folder gets a volume |
+| ":ro" of a service in volumes_from | is dropped | counts |
+| healthcheck.start_interval on engines before Docker 25 | is refused | stackctl probes by itself |
+| what has no meaning on one engine | is dropped in silence | a warning names it |
+| credential_spec, umask | are dropped in silence | mapped, and refused |
+| build.no_cache_filter | the named stages | all stages |
+| build.provenance, build.sbom | the build fails where the engine cannot | a warning; the same image |
+| build.cache_to of other types | the build fails where the engine cannot | a warning; the same image |
+| build.additional_contexts, entitlements, privileged | are done by buildx | refused: build with Compose, and stackctl runs the image |
+| pre_start, provider, models | are done by Compose 5, with plugins | refused |
+`

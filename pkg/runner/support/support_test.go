@@ -3,6 +3,7 @@ package support_test
 import (
 	"errors"
 	"flag"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,9 +16,13 @@ import (
 
 var update = flag.Bool("update", false, "write docs/compose-support.md anew")
 
-func load(t *testing.T, text string) *types.Project {
+func load(t *testing.T, text string, profiles ...string) *types.Project {
 	t.Helper()
-	return projecttest.Load(t, t.TempDir(), text, types.Mapping{"TOKEN": "t"})
+	p, err := projecttest.Load(t, t.TempDir(), text, types.Mapping{"TOKEN": "t"}).WithProfiles(profiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // problems gives the paths that an error names.
@@ -129,8 +134,8 @@ configs: {c: {content: x, labels: {a: b}}}`,
 		},
 		{
 			name:    "pulls that look at the time",
-			text:    "services: {a: {image: app, pull_policy: daily}, b: {image: app, pull_policy: every_12h}, c: {image: app, pull_policy: always}}",
-			ignored: []string{"services.a.pull_policy", "services.b.pull_policy"},
+			text:    "services: {a: {image: app, pull_policy: daily}, b: {image: app, pull_policy: every_12h, pull_refresh_after: 1h}}",
+			ignored: []string{"services.b.pull_refresh_after"},
 		},
 		{
 			name: "an old engine",
@@ -263,5 +268,35 @@ func TestUnknownFieldIsRefused(t *testing.T) {
 	_, err := support.Check(p, "")
 	if diff := cmp.Diff([]string{"services.web.net"}, problems(t, err)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Loading turns short forms into long ones. Each that comes out has its place in
+// the table: none is taken for a field that is not known.
+func TestEveryFieldOfALoadedProjectIsKnown(t *testing.T) {
+	text, err := os.ReadFile("testdata/every-field.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := load(t, string(text), "all")
+	warnings, err := support.Check(p, "1.51")
+	if err != nil {
+		t.Error(err)
+	}
+	more, err := support.CheckBuild(p.Services["web"], "1.51")
+	if err != nil {
+		t.Error(err)
+	}
+	want := []string{
+		"services.web.deploy.endpoint_mode", "services.web.deploy.labels", "services.web.deploy.placement",
+		"services.web.deploy.resources.reservations.cpus", "services.web.deploy.resources.reservations.generic_resources",
+		"services.web.deploy.restart_policy.delay", "services.web.deploy.restart_policy.window",
+		"services.web.deploy.rollback_config", "services.web.deploy.update_config", "services.web.pull_refresh_after",
+		"configs.c.labels", "secrets.s.labels",
+		"services.web.build.provenance", "services.web.build.sbom", "services.web.build.secrets[0].gid",
+		"services.web.build.secrets[0].mode", "services.web.build.secrets[0].uid",
+	}
+	if diff := cmp.Diff(want, ignored(t, append(warnings, more...))); diff != "" {
+		t.Errorf("ignored (-want +got):\n%s", diff)
 	}
 }

@@ -240,10 +240,8 @@ func images() []Field {
 		below("services.*.",
 			mapped("image", "Image"),
 			mapped("platform", "the platform of the pull, the build and the container"),
-			mapped("pull_policy", "whether the image is pulled or built").
-				but(Ignored, "`refresh`, `daily`, `weekly`, `every_...`", isRefresh,
-					"the image is pulled when it is missing: `stackctl pull` fetches a newer one"),
-			ignored("pull_refresh_after", "Compose does not read it either: `stackctl pull` fetches a newer image"),
+			mapped("pull_policy", "whether the image is pulled or built, and how old it may be since it was pulled"),
+			ignored("pull_refresh_after", "Compose does not read it either: `pull_policy: every_12h` says it all"),
 			mapped("build", "a build through the engine, or with the Go toolchain for `x-stackctl.go`"),
 		),
 		below(buildPath+".",
@@ -297,10 +295,6 @@ const composeBuilds = "`docker compose build` can, and stackctl runs the image t
 
 func isNetwork(v any) bool { return v != "default" && v != "host" && v != "none" }
 
-func isRefresh(v any) bool {
-	return v == "refresh" || v == "daily" || v == "weekly" || hasPrefix("every_")(v)
-}
-
 func isNot(want any) func(any) bool { return func(v any) bool { return v != want } }
 
 // numbersOnly is why a user or group is no name.
@@ -315,7 +309,7 @@ func isName(v any) bool {
 func mounts() []Field {
 	file := func(name string) []Field {
 		return below(name,
-			mapped("", "files in the container: one from a file is mounted, all others are copied; with read_only their folder gets a volume"),
+			mapped("", "files in the container: one from a file is mounted, all others are copied; in a read-only root or below a tmpfs their folder gets a volume"),
 			mapped("[].source", "the one that is meant"),
 			mapped("[].target", "the file's path"),
 			mapped("[].uid", "the file's owner; a file that names one is copied instead of mounted").but(Refused, "a name", isName, numbersOnly),

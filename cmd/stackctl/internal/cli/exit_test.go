@@ -15,6 +15,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/runner/support"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
@@ -76,6 +77,14 @@ func TestJudge(t *testing.T) {
 				{Path: "services.a", Message: "has no image", Hint: "set image"}, {Path: "services.b", Message: "is a mess"},
 			}}),
 			want: verdict{code: 3, lines: []string{"services.a: has no image — set image", "services.b: is a mess"}},
+		},
+		{
+			name: "fields that cannot be done", err: fmt.Errorf("plan: %w", &runner.UnsupportedError{Problems: []support.Problem{
+				{Path: "services.a.umask", Why: "because"}, {Path: "services.b.models", Why: "of something else"},
+			}}),
+			want: verdict{code: 3, lines: []string{
+				"services.a.umask is not supported: because", "services.b.models is not supported: of something else",
+			}},
 		},
 		{
 			name: "no engine", err: &engine.UnreachableError{Endpoint: "unix:///x", Source: "default", Err: fs.ErrNotExist},

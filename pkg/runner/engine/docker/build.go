@@ -30,8 +30,8 @@ func (e *Engine) Build(ctx context.Context, b engine.BuildRequest, each func(eng
 		each = func(engine.Progress) {}
 	}
 	id, err := e.build(ctx, b, build.BuilderBuildKit, each)
-	if errdefs.IsNotImplemented(err) {
-		// An engine for Windows has the classic builder alone.
+	// An engine for Windows has the classic builder alone, which asks for nothing.
+	if errdefs.IsNotImplemented(err) && len(b.Secrets)+len(b.Agents) == 0 {
 		id, err = e.build(ctx, b, build.BuilderV1, each)
 	}
 	if err != nil {

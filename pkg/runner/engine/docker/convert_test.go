@@ -654,26 +654,42 @@ volumes: {data: {}}
 configs: {typed: {content: text}, mounted: {file: SOURCE}}
 secrets: {owned: {file: SOURCE}}`
 	text = strings.ReplaceAll(text, "SOURCE", source)
+	hidden := `
+services:
+  web:
+    image: app
+    tmpfs: [/run, /scratch/tmp]
+    volumes: [{type: tmpfs, target: /cache}, "data:/scratch/tmp/kept"]
+    configs: [{source: typed, target: /cache/a/conf}, {source: typed, target: /scratch/tmp/kept/conf}, {source: typed, target: /scratch/conf}]
+    secrets: [typed]
+volumes: {data: {}}
+configs: {typed: {content: text}}
+secrets: {typed: {environment: TYPED}}`
 	type entry struct {
 		Name, Content string
 		Mode          int64
 		UID, GID      int
 	}
 	for name, test := range map[string]struct {
-		readOnly string
-		want     map[string][]entry
+		text, readOnly string
+		want           map[string][]entry
 	}{
-		"a root that can be written": {"", map[string][]entry{"/": {
+		"folders below a tmpfs": {hidden, "", map[string][]entry{
+			"/":            {{"scratch/tmp/kept/conf", "text", 0o444, 0, 0}, {"scratch/conf", "text", 0o444, 0, 0}},
+			"/cache/a":     {{"conf", "text", 0o444, 0, 0}},
+			"/run/secrets": {{"typed", "", 0o444, 0, 0}},
+		}},
+		"a root that can be written": {text, "", map[string][]entry{"/": {
 			{"etc/app/conf", "text", 0o440, 0, 0}, {"data/sub/conf", "text", 0o444, 0, 0}, {"run/secrets/owned", "from a file", 0o400, 5, 6},
 		}}},
-		"a read-only root": {"read_only: true", map[string][]entry{
+		"a read-only root": {text, "read_only: true", map[string][]entry{
 			"/data":        {{"sub/conf", "text", 0o444, 0, 0}},
 			"/etc/app":     {{"conf", "text", 0o440, 0, 0}},
 			"/run/secrets": {{"owned", "from a file", 0o400, 5, 6}},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list, err := uploads(only(t, strings.Replace(text, "READ_ONLY", test.readOnly, 1)))
+			list, err := uploads(only(t, strings.Replace(test.text, "READ_ONLY", test.readOnly, 1)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -98,27 +99,43 @@ func pack(archive *tar.Writer, folder string, f state.File) error {
 
 // placeOf gives the folder that a file is unpacked in, and whether a volume is
 // mounted there for it. An engine writes nothing to a read-only root, not even
-// before the start, but it does write to volumes.
+// before the start, and a tmpfs is empty at the start: but it does write to
+// volumes.
 func placeOf(spec state.ContainerSpec, f state.File) (folder string, own bool, err error) {
-	if !spec.Config.ReadOnly {
-		return "/", false, nil
-	}
 	folder = path.Dir(f.Target)
-	for _, v := range spec.Config.Volumes {
-		writable := !v.ReadOnly && (v.Type == types.VolumeTypeVolume || v.Type == types.VolumeTypeBind)
-		if writable && (v.Target == folder || strings.HasPrefix(folder, strings.TrimSuffix(v.Target, "/")+"/")) {
-			return v.Target, false, nil
-		}
-	}
-	for _, entry := range spec.Config.Tmpfs {
-		if target, _, _ := strings.Cut(entry, ":"); target == folder {
-			return "", false, fmt.Errorf("%s is a tmpfs, which is empty at the start: give the file a folder of its own", folder)
-		}
-	}
-	if folder == "/" {
-		return "", false, fmt.Errorf("nothing can be written to a read-only root: give the file a target in a folder, or take read_only away")
+	over, kind := mountOver(spec.Config, folder)
+	switch {
+	case kind == types.VolumeTypeTmpfs && over == folder:
+		return "", false, fmt.Errorf("%s is a tmpfs, which is empty at the start: give the file a folder of its own", folder)
+	case kind == types.VolumeTypeTmpfs:
+		return folder, true, nil
+	case !spec.Config.ReadOnly:
+		return "/", false, nil
+	case kind != "":
+		return over, false, nil
+	case folder == "/":
+		return "", false, errors.New("nothing can be written to a read-only root: give the file a target in a folder, or take read_only away")
 	}
 	return folder, true, nil
+}
+
+// mountOver finds what is mounted at a folder or nearest above it, and its type;
+// both are empty for the root itself.
+func mountOver(service types.ServiceConfig, folder string) (target, kind string) {
+	look := func(at, of string) {
+		inside := at == folder || strings.HasPrefix(folder, strings.TrimSuffix(at, "/")+"/")
+		if inside && len(at) > len(target) {
+			target, kind = at, of
+		}
+	}
+	for _, v := range service.Volumes {
+		look(v.Target, v.Type)
+	}
+	for _, entry := range service.Tmpfs {
+		at, _, _ := strings.Cut(entry, ":")
+		look(path.Clean(at), types.VolumeTypeTmpfs)
+	}
+	return target, kind
 }
 
 // fileFolders gives the folders that get a volume for the files in them.

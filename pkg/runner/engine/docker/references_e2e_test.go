@@ -3,6 +3,10 @@
 package docker
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,8 +93,8 @@ services:
 	}
 }
 
-// Files with an owner and a mode are there before the start, in a read-only root
-// too, and are written anew in the container that takes the old one's place.
+// Files with an owner and a mode are there at the start, in a read-only root and
+// below a tmpfs too, and are written anew in the container that takes the old one's place.
 func TestFilesHaveOwners(t *testing.T) {
 	for name, readOnly := range map[string]string{"a root that can be written": "false", "a read-only root": "true"} {
 		t.Run(name, func(t *testing.T) {
@@ -107,9 +111,6 @@ services:
 secrets: {token: {environment: TOKEN}}
 configs: {conf: {content: "a config\n"}}
 `
-			if readOnly == "false" {
-				text = strings.Replace(text, "tmpfs: [/run]", "", 1)
-			}
 			spec := s.load(text)["web"]
 			want := "owned 5 6 400\nfrom the environment/etc/app/conf 0 0 444\na config\n"
 			first := s.run(spec)
@@ -145,5 +146,93 @@ services:
 	s.ended(id)
 	if diff := cmp.Diff("/run/secrets/docker\n{1\n", s.output(id)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What one service has of another is the same to the engine as with Docker
+// Compose.
+func TestSameReferencesAsDockerCompose(t *testing.T) {
+	compose := os.Getenv("COMPOSE")
+	if compose == "" {
+		t.Fatal("COMPOSE has to name a Docker Compose 2: test/engine/compose.sh gives one")
+	}
+	s := newStand(t)
+	const text = `
+services:
+  base:
+    image: alpine:latest
+    command: [sleep, "600"]
+    stop_signal: SIGKILL
+    ipc: shareable
+    volumes: [/shared]
+  guest:
+    image: alpine:latest
+    command: [sleep, "600"]
+    stop_signal: SIGKILL
+    network_mode: service:base
+    ipc: service:base
+    pid: service:base
+    volumes_from: [base]
+  caller:
+    image: alpine:latest
+    command: [sleep, "600"]
+    stop_signal: SIGKILL
+    networks: [front, back]
+    links: [helper, "helper:alias"]
+    external_links: ["EXTERNAL:theirs"]
+  helper:
+    image: alpine:latest
+    command: [sleep, "600"]
+    stop_signal: SIGKILL
+    networks: [front, back]
+networks: {front: {}, back: {}}
+`
+	theirs := s.spec("external", "sleep 600")
+	theirs.Labels = map[string]string{state.LabelProject: s.project}
+	theirs.Config.NetworkMode = "bridge"
+	s.run(theirs)
+	file := filepath.Join(t.TempDir(), "compose.yml")
+	filled := strings.ReplaceAll(text, "EXTERNAL", theirs.Name)
+	write(t, file, []byte(filled))
+
+	// look gives what matters of the containers, with names in place of ids.
+	look := func() map[string]any {
+		base, err := s.api.ContainerInspect(s.ctx(), s.project+"-base-1")
+		s.must(err)
+		named := func(text string) string { return strings.ReplaceAll(text, base.ID, "base") }
+		out := map[string]any{}
+		for _, service := range []string{"guest", "caller"} {
+			c, err := s.api.ContainerInspect(s.ctx(), s.project+"-"+service+"-1")
+			s.must(err)
+			var from []string
+			for _, entry := range c.HostConfig.VolumesFrom {
+				from = append(from, named(entry))
+			}
+			out[service] = []any{
+				named(string(c.HostConfig.NetworkMode)), named(string(c.HostConfig.IpcMode)), named(string(c.HostConfig.PidMode)),
+				from, slices.Sorted(slices.Values(c.HostConfig.Links)),
+			}
+			for name, endpoint := range c.NetworkSettings.Networks {
+				out[service+" "+name] = slices.Sorted(slices.Values(endpoint.Links))
+			}
+		}
+		return out
+	}
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(s.ctx(), compose, append([]string{"-p", s.project, "-f", file}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	run("up", "-d")
+	want := look()
+	run("down", "-t", "0", "-v")
+	specs := s.load(filled)
+	for _, service := range []string{"base", "guest", "helper", "caller"} {
+		s.run(specs[service])
+	}
+	if diff := cmp.Diff(want, look()); diff != "" {
+		t.Errorf("(-compose +stackctl):\n%s", diff)
 	}
 }

@@ -20,7 +20,7 @@ import (
 // The calls of BuildKit that a session answers (moby/buildkit, package session).
 const (
 	callHealth      = "/grpc.health.v1.Health/Check"
-	callSecret      = "/moby.buildkit.secrets.v1.Secrets/GetSecret" //nolint:gosec // a name
+	callSecret      = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
 	callCredentials = "/moby.filesync.v1.Auth/Credentials"
 	callCheckAgent  = "/moby.sshforward.v1.SSH/CheckAgent"
 	callAgent       = "/moby.sshforward.v1.SSH/ForwardAgent"
@@ -236,7 +236,7 @@ func (s services) forwardAgent(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		if err != nil {
-			return nil //nolint:nilerr // either side has ended, which is how a stream ends
+			return nil // either side has ended, which is how a stream ends
 		}
 	}
 }

@@ -78,7 +78,7 @@ CMD ["cat", "/answers"]
 	if out, err := compiler.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	s.Engine.agent = agentOf(t, "the user's agent")
+	s.agent = agentOf(t, "the user's agent")
 	got := s.built("session", engine.BuildRequest{
 		Context: dir,
 		Secrets: map[string][]byte{"token": []byte("first\n"), "other": []byte("second\n")},

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +76,7 @@ func TestSessionAnswers(t *testing.T) {
 		agents:  map[string]string{"default": "/agent"},
 		credentials: func(host string) (string, string, error) {
 			if host == "broken" {
-				return "", "", errors.New("the helper says: 100% broken\n")
+				return "", "", errors.New("the helper says: 100% broken\tnow")
 			}
 			return registryLogin(settings, host)
 		},
@@ -97,7 +99,7 @@ func TestSessionAnswers(t *testing.T) {
 		{"credentials of the hub", callCredentials, text("registry-1.docker.io"), call{Message: text("me", "hub"), Status: "0"}},
 		{"a token", callCredentials, text("registry.example"), call{Message: text("", "token"), Status: "0"}},
 		{"no credentials", callCredentials, text("elsewhere"), call{Message: text("", ""), Status: "0"}},
-		{"a helper that fails", callCredentials, text("broken"), call{Status: "2", Because: "the helper says: 100%25 broken%0A"}},
+		{"a helper that fails", callCredentials, text("broken"), call{Status: "2", Because: "the helper says: 100%25 broken%09now"}},
 		{"an agent", callCheckAgent, text("default"), call{Message: []byte{}, Status: "0"}},
 		{"the agent of no name", callCheckAgent, nil, call{Message: []byte{}, Status: "0"}},
 		{"no such agent", callCheckAgent, text("other"), call{Status: "5", Because: `build.ssh has no "other"`}},
@@ -148,5 +150,37 @@ func TestRemoteContexts(t *testing.T) {
 		if got := (engine.BuildRequest{Context: context}).Remote(); got != want {
 			t.Errorf("%s: %t", context, got)
 		}
+	}
+}
+
+// An engine without sessions builds what needs none, and only that.
+func TestBuildOnAnEngineWithoutSessions(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\n"))
+	var asked []string
+	e := fake(t, speaking("1.44", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		asked = append(asked, path.Base(r.URL.Path)+r.URL.Query().Get("session"))
+		if strings.HasSuffix(r.URL.Path, "/session") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(w, `{"aux": {"ID": "sha256:built"}}`)
+	}))
+	settings := configfile.New("")
+	e.settings = func() (*configfile.ConfigFile, error) { return settings, nil }
+	build := func(secrets map[string][]byte) (string, error) {
+		asked = nil
+		return e.Build(t.Context(), engine.BuildRequest{Context: dir, Secrets: secrets}, nil)
+	}
+	if id, err := build(nil); err != nil || id != "sha256:built" || !slices.Equal(asked, []string{"build"}) {
+		t.Errorf("nothing to ask for: id %q, error %v, asked %q", id, err, asked)
+	}
+	settings.AuthConfigs = map[string]clitypes.AuthConfig{"registry.example": {Username: "me", Password: "secret"}}
+	if id, err := build(nil); err != nil || id != "sha256:built" || !slices.Equal(asked, []string{"session", "build"}) {
+		t.Errorf("credentials: id %q, error %v, asked %q", id, err, asked)
+	}
+	if _, err := build(map[string][]byte{"a": nil}); err == nil || !strings.Contains(err.Error(), "open a build session") || !slices.Equal(asked, []string{"session"}) {
+		t.Errorf("secrets: error %v, asked %q", err, asked)
 	}
 }
