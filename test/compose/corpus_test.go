@@ -1,0 +1,386 @@
+//go:build e2e
+
+package compose
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/versions"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/engine/docker"
+	"github.com/stackctl/stackctl/pkg/spec"
+)
+
+// patience bounds each run of a tool. Reaching it is a failure.
+const patience = 2 * time.Minute
+
+// Every file of the corpus, brought up by Docker Compose and by stackctl under
+// the same name in the same folder, makes the same containers, networks, volumes
+// and images, but for the listed differences.
+func TestCorpus(t *testing.T) {
+	if os.Getenv("COMPOSE") == "" {
+		t.Fatal("COMPOSE has to name a Docker Compose 2: test/engine/compose.sh gives one")
+	}
+	e, err := docker.New(docker.Options{LookupEnv: os.LookupEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := e.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := newPeer(info.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := peer.version(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := corpusFiles(t)
+	sum := &summary{used: make([]atomic.Bool, len(differences))}
+	t.Cleanup(func() {
+		e.Close()
+		sum.report(t, len(all), api)
+	})
+	for _, file := range all {
+		t.Run(file.name, func(t *testing.T) {
+			t.Parallel()
+			c := &comparison{
+				t: t, file: file, sum: sum, engine: e, peer: peer, api: api,
+				project: "corpus-" + strings.ToLower(rand.Text()[:6]) + "-" + file.name,
+				dir:     t.TempDir(),
+			}
+			c.run()
+		})
+	}
+}
+
+// summary counts over all files.
+type summary struct {
+	ran, equal, refused, only, waiting atomic.Int32
+	// used says for each entry of the table whether a file needed it.
+	used []atomic.Bool
+}
+
+func (s *summary) report(t *testing.T, total int, api string) {
+	t.Helper()
+	t.Logf("API %s: %d of %d files equal, %d refused as listed, %d only stackctl runs, %d waiting; %d listed differences",
+		api, s.equal.Load(), total, s.refused.Load(), s.only.Load(), s.waiting.Load(), len(differences))
+	if int(s.ran.Load()) < total {
+		return // a part of the corpus says nothing of the whole table
+	}
+	for i, d := range differences {
+		if !s.used[i].Load() && (d.API == "" || versions.GreaterThanOrEqualTo(api, d.API)) && (d.Before == "" || versions.LessThan(api, d.Before)) {
+			t.Errorf("no file needs the listed difference %s (%s) any more: take it out", d.Path, d.Reason)
+		}
+	}
+}
+
+// comparison is one file of the corpus on the engine.
+type comparison struct {
+	t       *testing.T
+	file    corpusFile
+	sum     *summary
+	engine  *docker.Engine
+	peer    *peer
+	api     string
+	project string
+	dir     string
+	env     map[string]string
+}
+
+// result is what a tool made of a file.
+type result struct {
+	// made is nil when the tool refused.
+	made any
+	// refusal is what it said then.
+	refusal string
+}
+
+func (c *comparison) run() {
+	t := c.t
+	defer c.sum.ran.Add(1)
+	c.prepare()
+	if c.file.Before {
+		before := c.before()
+		defer before()
+	}
+	var theirs, ours result
+	if !c.file.OnlyStackctl {
+		theirs = c.turn("docker-compose", c.composeUp, c.composeDown)
+	}
+	ours = c.turn("stackctl", c.stackctlUp, c.stackctlDown)
+	if t.Failed() {
+		return
+	}
+	want := c.file.expected(c.api)
+	if got := refusers(theirs, ours); got != want {
+		t.Fatalf("refused by %s, expected by %s\ndocker-compose: %s\nstackctl: %s", orNobody(got), orNobody(want), theirs.refusal, ours.refusal)
+	}
+	switch {
+	case want != "" && c.file.Waiting != "":
+		c.sum.waiting.Add(1)
+	case want != "":
+		c.sum.refused.Add(1)
+	case c.file.OnlyStackctl:
+		c.sum.only.Add(1)
+		if diff := cmp.Diff(c.wanted(), c.seen(ours.made)); diff != "" {
+			t.Errorf("what stackctl made looks different (-want +got):\n%s", diff)
+		}
+	default:
+		c.sum.compare(t, theirs.made, ours.made)
+	}
+}
+
+// wanted is what looks have to print, by container.
+func (c *comparison) wanted() any {
+	out := map[string]any{}
+	for service, text := range c.file.Want {
+		out[c.project+"-"+service+"-1"] = text + "exit code 0\n"
+	}
+	return out
+}
+
+// seen is what looks printed, by container.
+func (c *comparison) seen(made any) any {
+	if look, some := made.(map[string]any)["look"]; some {
+		return look
+	}
+	return map[string]any{}
+}
+
+// compare takes the listed differences out of both documents; the rest has to be
+// equal.
+func (s *summary) compare(t *testing.T, theirs, ours any) {
+	t.Helper()
+	for i, d := range differences {
+		used, err := d.strike(theirs, ours)
+		if err != nil {
+			t.Error(err)
+		}
+		if used {
+			s.used[i].Store(true)
+		}
+	}
+	for _, line := range unlisted("", theirs, ours) {
+		t.Error(line)
+	}
+	if !t.Failed() {
+		s.equal.Add(1)
+	}
+}
+
+func refusers(theirs, ours result) string {
+	switch {
+	case theirs.refusal != "" && ours.refusal != "":
+		return refusedByBoth
+	case theirs.refusal != "":
+		return refusedByCompose
+	case ours.refusal != "":
+		return refusedByStackctl
+	}
+	return ""
+}
+
+func orNobody(who string) string {
+	if who == "" {
+		return "nobody"
+	}
+	return who
+}
+
+// nextSlot counts the places that files of this process have been given: a subnet
+// and ten ports each. Another process begins somewhere else.
+var nextSlot atomic.Int32
+
+// prepare copies the corpus into the folder of the test and sets the variables
+// that a file may use.
+func (c *comparison) prepare() {
+	if err := os.CopyFS(c.dir, os.DirFS("corpus")); err != nil {
+		c.t.Fatal(err)
+	}
+	slot := (os.Getpid()*64 + int(nextSlot.Add(1))) % 15000
+	c.env = map[string]string{
+		"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME"), "DOCKER_HOST": os.Getenv("DOCKER_HOST"),
+		"PROJECT": c.project,
+		// "${SUBNET}.0/24", "${PREFIX6}::/64"
+		"SUBNET":  fmt.Sprintf("10.%d.%d", 180+slot/256, slot%256),
+		"PREFIX6": fmt.Sprintf("fd18:0:0:%x", slot),
+		// "${PORT}0" to "${PORT}9"
+		"PORT": c.ports(slot),
+		// what the shell gives to files that ask for it
+		"FROM_SHELL": "from the shell", "TOKEN": "s3cret",
+	}
+}
+
+// ports finds ten ports in a row that are free, and gives what their numbers
+// begin with.
+func (c *comparison) ports(slot int) string {
+	for tries := range 200 {
+		start := 1000 + (slot+tries*37)%2200 // 10000 to 31999: below those that engines give out
+		free := true
+		for last := range 10 {
+			l, err := net.Listen("tcp", fmt.Sprintf(":%d", start*10+last))
+			if err != nil {
+				free = false
+				break
+			}
+			_ = l.Close()
+		}
+		if free {
+			return strconv.Itoa(start)
+		}
+	}
+	c.t.Fatal("no ten free ports in a row")
+	return ""
+}
+
+// turn brings the project up with one tool, looks at it and takes it down with the
+// same tool, which must leave nothing.
+func (c *comparison) turn(tool string, up func(context.Context) (string, error), down func(context.Context) error) (r result) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	var err error
+	r.refusal, err = up(ctx)
+	if err != nil {
+		c.t.Errorf("%s: up: %v", tool, err)
+	}
+	var volumes []string
+	if err == nil && r.refusal == "" {
+		if r.made, volumes, err = c.peer.snapshot(ctx, c.project, c.look); err != nil {
+			c.t.Errorf("%s: look at what it made: %v", tool, err)
+		}
+	}
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(c.t.Context()), patience)
+	defer cancel()
+	if err := down(ctx); err != nil {
+		c.t.Errorf("%s: down: %v", tool, err)
+	}
+	left, err := c.peer.left(ctx, c.project, volumes)
+	if err != nil {
+		c.t.Errorf("%s: what is left: %v", tool, err)
+	}
+	if len(left) > 0 {
+		c.t.Errorf("%s: down left %v", tool, left)
+	}
+	return r
+}
+
+// look runs the file's script for a service in its container.
+func (c *comparison) look(ctx context.Context, service, id string) (string, error) {
+	script := c.file.Look[service]
+	if script == "" {
+		return "", nil
+	}
+	got, err := c.engine.Exec(ctx, id, engine.Command{Args: []string{"sh", "-c", script}})
+	return fmt.Sprintf("%sexit code %d\n", got.Output, got.ExitCode), err
+}
+
+// command runs Docker Compose. An exit code other than 0 is a *exec.ExitError.
+func (c *comparison) command(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, os.Getenv("COMPOSE"), args...)
+	cmd.Dir = c.dir
+	for name, value := range c.env {
+		if value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+func (c *comparison) composeArgs(args ...string) []string {
+	global := []string{"-p", c.project, "-f", c.path()}
+	for _, profile := range c.file.Profiles {
+		global = append(global, "--profile", profile)
+	}
+	return append(global, args...)
+}
+
+func (c *comparison) path() string { return filepath.Join(c.dir, c.file.name+".yaml") }
+
+func (c *comparison) composeUp(ctx context.Context) (string, error) {
+	out, err := c.command(ctx, c.composeArgs("up", "-d")...)
+	return refusal(out, err)
+}
+
+// refusal tells a tool that says no from one that could not be run.
+func refusal(out string, err error) (string, error) {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return strings.TrimSpace(out), nil
+	}
+	return "", err
+}
+
+func (c *comparison) composeDown(ctx context.Context) error {
+	out, err := c.command(ctx, c.composeArgs("down", "--volumes", "--rmi", "local", "--timeout", "0")...)
+	if said, err := refusal(out, err); err != nil || said == "" {
+		return err
+	}
+	// A file that Compose refuses to read is no help with what is there.
+	if out, err = c.command(ctx, "-p", c.project, "down", "--volumes", "--timeout", "0"); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}
+
+func (c *comparison) stackctlUp(ctx context.Context) (string, error) {
+	project, err := spec.Load(ctx, spec.LoadOptions{
+		Files: []string{c.path()}, Env: c.env, Name: c.project, Profiles: c.file.Profiles,
+	})
+	if err == nil {
+		_, err = runner.New(c.engine).Up(ctx, project, runner.UpOptions{NoWait: true})
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		return err.Error(), nil
+	}
+	return "", nil
+}
+
+func (c *comparison) stackctlDown(ctx context.Context) error {
+	grace := time.Duration(0)
+	_, err := runner.New(c.engine).Down(ctx, c.project, runner.DownOptions{
+		Volumes: true, Images: runner.RemoveLocalImages, Grace: &grace,
+	})
+	return err
+}
+
+// before brings up what the file expects to be there, NAME.before/compose.yaml,
+// and gives what takes it away.
+func (c *comparison) before() func() {
+	c.t.Helper()
+	args := []string{"-p", c.project + "-before", "-f", filepath.Join(c.dir, c.file.name+".before", "compose.yaml")}
+	call := func(ctx context.Context, verb ...string) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		if out, err := c.command(ctx, slices.Concat(args, verb)...); err != nil {
+			c.t.Fatalf("%s of what is there before: %v\n%s", verb[0], err, out)
+		}
+	}
+	call(c.t.Context(), "up", "-d")
+	return func() { call(c.t.Context(), "down", "--volumes", "--timeout", "0") }
+}
