@@ -15,8 +15,11 @@ import (
 // stackctl than after Docker Compose.
 type difference struct {
 	// Path leads through the inspected documents: /containers/NAME/..., /networks,
-	// /volumes, /images, and /look for what a script printed. A part may end in *.
+	// /volumes, /images, and /look for what a script printed. PROJECT stands for the
+	// project's name and - for any entry of a list; a part may end in *.
 	Path string
+	// File limits the entry to one file of the corpus. Empty: all of them.
+	File string
 	// Compose and Stackctl are regular expressions for the whole value, written as
 	// JSON, or the word absent.
 	Compose, Stackctl string
@@ -39,35 +42,27 @@ func (d difference) strike(theirs, ours any) (used bool, err error) {
 }
 
 func (d difference) walk(path string, parts []string, theirs, ours any) (used bool, err error) {
-	last := len(parts) == 1
 	switch a := theirs.(type) {
 	case map[string]any:
 		b, ok := ours.(map[string]any)
 		if !ok {
 			return false, nil
 		}
-		keys := slices.Collect(maps.Keys(a))
-		for key := range b {
-			if _, both := a[key]; !both {
-				keys = append(keys, key)
-			}
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
+		for _, key := range keysOf(a, b) {
 			if !matches(parts[0], escape(key)) {
 				continue
 			}
 			here := path + "/" + escape(key)
-			if !last {
-				below, err := d.walk(here, parts[1:], a[key], b[key])
+			one, inOne := a[key]
+			other, inOther := b[key]
+			if len(parts) > 1 {
+				below, err := d.walk(here, parts[1:], one, other)
 				used = used || below
 				if err != nil {
 					return used, err
 				}
 				continue
 			}
-			one, inOne := a[key]
-			other, inOther := b[key]
 			if inOne == inOther && cmp.Equal(one, other) {
 				continue
 			}
@@ -78,22 +73,36 @@ func (d difference) walk(path string, parts []string, theirs, ours any) (used bo
 		}
 	case []any:
 		b, ok := ours.([]any)
-		if !ok || len(a) != len(b) {
+		if !ok || len(a) != len(b) || parts[0] != "-" {
 			return false, nil
 		}
 		for i := range a {
 			here := path + "/" + strconv.Itoa(i)
-			if !matches(parts[0], "-") || last {
+			if len(parts) > 1 {
+				below, err := d.walk(here, parts[1:], a[i], b[i])
+				used = used || below
+				if err != nil {
+					return used, err
+				}
 				continue
 			}
-			below, err := d.walk(here, parts[1:], a[i], b[i])
-			used = used || below
-			if err != nil {
+			if cmp.Equal(a[i], b[i]) {
+				continue
+			}
+			if err := d.check(here, asText(a[i]), asText(b[i])); err != nil {
 				return used, err
 			}
+			a[i], b[i], used = struck, struck, true
 		}
 	}
 	return used, nil
+}
+
+// keysOf gives the keys of both, sorted.
+func keysOf(a, b map[string]any) []string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
 }
 
 func (d difference) check(path, theirs, ours string) error {
@@ -119,14 +128,7 @@ func unlisted(path string, theirs, ours any) []string {
 		if !ok {
 			break
 		}
-		keys := map[string]bool{}
-		for key := range a {
-			keys[key] = true
-		}
-		for key := range b {
-			keys[key] = true
-		}
-		for _, key := range slices.Sorted(maps.Keys(keys)) {
+		for _, key := range keysOf(a, b) {
 			here := path + "/" + escape(key)
 			one, inOne := a[key]
 			other, inOther := b[key]
@@ -170,23 +172,103 @@ var differences = []difference{
 		Reason: "stackctl's own labels, beside Compose's: what the container was made from, by meaning.",
 	},
 	{
-		Path:    "/*/*/Config/Labels/com.docker.compose.version",
+		Path:    "/networks/*/Labels/io.stackctl.*",
+		Compose: absent, Stackctl: `".+"`,
+		Reason: "By them stackctl sees that a network's definition changed; Compose 2.26.1 cannot.",
+	},
+	{
+		Path:    "/containers/*/Config/Labels/com.docker.compose.version",
 		Compose: `"2\.26\.1.*"`, Stackctl: `"\d+\.\d+\.\d+"`,
 		Reason: "The tool's version. stackctl writes the Compose release whose labels it follows.",
 	},
 	{
-		Path:    "/*/*/Labels/com.docker.compose.version",
+		Path:    "/networks/*/Labels/com.docker.compose.version",
 		Compose: `"2\.26\.1.*"`, Stackctl: `"\d+\.\d+\.\d+"`,
-		Reason: "The same on networks and volumes.",
+		Reason: "The same on networks.",
+	},
+	{
+		Path:    "/volumes/*/Labels/com.docker.compose.version",
+		Compose: `"2\.26\.1.*"`, Stackctl: `"\d+\.\d+\.\d+"`,
+		Reason: "The same on volumes.",
+	},
+	{
+		Path:    "/images/*/Config/Labels/com.docker.compose.version",
+		Compose: `"2\.26\.1.*"`, Stackctl: `"\d+\.\d+\.\d+"`,
+		Reason: "The same on images that were built.",
 	},
 	{
 		Path:    "/containers/*/Config/Labels/com.docker.compose.config-hash",
-		Compose: `"<id>"`, Stackctl: `"<id>"`,
+		Compose: `"[0-9a-f]{64}"`, Stackctl: `"[0-9a-f]{64}"`,
 		Reason: "Compose's hash is over Go types of compose-go, which other releases have otherwise.",
 	},
 	{
-		Path:    "/networks/*/Labels/io.stackctl.*",
-		Compose: absent, Stackctl: `".+"`,
-		Reason: "By it stackctl sees that a network's definition changed; Compose 2.26.1 cannot.",
+		Path: "/containers/*/HostConfig/CapAdd/-", File: "security",
+		Compose: `"[A-Z_]+"`, Stackctl: `"CAP_[A-Z_]+"`,
+		Reason: "The client library that stackctl has writes capabilities under their full names. The engine takes both as the same.",
+	},
+	{
+		Path: "/containers/PROJECT-fraction-1/Config/StopTimeout", File: "process",
+		Compose: `1`, Stackctl: `2`,
+		Reason: "The engine counts in whole seconds. A stop_grace_period of 1.5 s is rounded up: half a second must not become none.",
+	},
+	{
+		Path: "/look/PROJECT-web-1", File: "files-of-a-user",
+		Compose: `"400 0:0.*"`, Stackctl: `"400 103:104.*"`,
+		Reason: "In a container with a user, Compose 2.26.1 gives configs and secrets to that user, whatever their uid and gid say.",
+	},
+	{
+		Path: "/containers/PROJECT-files-1/HostConfig/VolumesFrom/-", File: "external",
+		Compose: `"PROJECT-outside"`, Stackctl: `"PROJECT-outside:ro"`,
+		Reason: "Compose 2.26.1 loses the :ro of volumes_from: container:NAME:ro.",
+	},
+	{
+		Path: "/containers/PROJECT-files-1/Mounts/-/RW", File: "external",
+		Compose: `true`, Stackctl: `false`,
+		Reason: "What follows from it.",
+	},
+	{
+		Path: "/containers/PROJECT-files-1/Config/Env/-", File: "environment",
+		Compose: `"FIFTH=of the file/below"`, Stackctl: `"FIFTH=of the second file/below"`,
+		Reason: "With several env_file, a reference in one means what that file says first, then the files before it. Newer releases of Compose do so too.",
+	},
+	{
+		Path: "/look/PROJECT-files-1", File: "environment",
+		Compose: `".*FIFTH=of the file/below.*"`, Stackctl: `".*FIFTH=of the second file/below.*"`,
+		Reason: "What follows from it.",
+	},
+	{
+		Path: "/containers/PROJECT-web-1/HostConfig/Binds", File: "binds-long",
+		Compose: `.*`, Stackctl: `.*:/long:ro.*:/private:rw,rprivate.*`,
+		Reason: "A folder of the host in the long syntax goes to the engine in the short form where that can say it: every engine then makes the folder if it is missing. Newer releases of Compose do so too, but where propagation is set.",
+	},
+	{
+		Path: "/containers/PROJECT-web-1/HostConfig/Mounts", File: "binds-long",
+		Compose: `.*"Target":"/private".*"Target":"/long".*"Target":"/strict".*`, Stackctl: `.*"Target":"/strict".*`,
+		Reason: "The other side of it.",
+	},
+	{
+		Path: "/containers/PROJECT-web-1/Mounts/-/Mode", File: "binds-long",
+		Compose: absent, Stackctl: `"ro"|"rw,rprivate"`,
+		Reason: "What follows from it: the engine repeats the short form here.",
+	},
+	{
+		Path: "/containers/PROJECT-web-1/Config/MacAddress", File: "networks-mac", API: "1.44",
+		Compose: absent, Stackctl: `"92:d0:c6:0a:29:33"`,
+		Reason: "Compose 2.26.1 loses the mac_address of a service that names no network.",
+	},
+	{
+		Path: "/containers/PROJECT-web-1/NetworkSettings/Networks/PROJECT_default/MacAddress", File: "networks-mac", API: "1.44",
+		Compose: `"<hardware address>"`, Stackctl: `"92:d0:c6:0a:29:33"`,
+		Reason: "What follows from it.",
+	},
+	{
+		Path: "/networks/PROJECT_default/Containers/*/MacAddress", File: "networks-mac", API: "1.44",
+		Compose: `"<hardware address>"`, Stackctl: `"92:d0:c6:0a:29:33"`,
+		Reason: "The same, seen from the network.",
+	},
+	{
+		Path: "/look/PROJECT-web-1", File: "networks-mac", API: "1.44",
+		Compose: `"<hardware address>.*"`, Stackctl: `"92:d0:c6:0a:29:33.*"`,
+		Reason: "The same, seen in the container.",
 	},
 }

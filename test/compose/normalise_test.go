@@ -9,6 +9,14 @@ import (
 	"strings"
 )
 
+// masked are the paths of ids that nothing else refers to.
+var masked = []string{
+	"/containers/*/NetworkSettings/SandboxID",
+	"/containers/*/NetworkSettings/EndpointID",
+	"/containers/*/NetworkSettings/Networks/*/EndpointID",
+	"/networks/*/Containers/*/EndpointID",
+}
+
 // dropped are the paths of what differs between any two runs of one tool: times,
 // process ids, and the state of health checks.
 var dropped = []string{
@@ -17,7 +25,9 @@ var dropped = []string{
 	"/containers/*/State/FinishedAt",
 	"/containers/*/State/Pid",
 	"/containers/*/State/Health",
+	"/containers/*/State/Error", // with ids of processes and folders
 	"/containers/*/ExecIDs",
+	"/containers/*/GraphDriver/Data", // folders of layers
 	"/containers/*/NetworkSettings/SandboxKey",
 	"/networks/*/Created",
 	"/volumes/*/CreatedAt",
@@ -46,20 +56,21 @@ var unordered = []string{
 }
 
 var (
-	// Addresses of the pools that an engine takes networks from by itself; the
-	// files of the corpus use others.
-	pooled = regexp.MustCompile(`\b(172\.(1[6-9]|2\d|3[01])|192\.168)\.\d+\.\d+\b`)
+	// Addresses of the pools that an engine takes networks from by itself. The
+	// files of the corpus name none of these.
+	pooled = regexp.MustCompile(`\b(10|172|192)(\.\d+){3}\b(/\d+)?`)
 	// The hardware address that an engine makes of such an address.
-	pooledMAC = regexp.MustCompile(`\b02:42:(ac|c0)(:[0-9a-f]{2}){3}\b`)
+	pooledMAC = regexp.MustCompile(`\b02:42:(0a|ac|c0)(:[0-9a-f]{2}){3}\b`)
 	longID    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-	freePort  = regexp.MustCompile(`^(3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[45]\d{4}|6\d{4})$`)
 )
 
 // normaliser replaces what differs between any two runs of one tool by what it
 // stands for.
 type normaliser struct{ names map[string]string }
 
-func newNormaliser() *normaliser { return &normaliser{map[string]string{}} }
+func newNormaliser(project string) *normaliser {
+	return &normaliser{map[string]string{project: "PROJECT"}}
+}
 
 // knows tells what an id belongs to; its short form is known with it.
 func (n *normaliser) knows(id, what string) {
@@ -78,7 +89,37 @@ func (n *normaliser) normalise(document any) any {
 	for _, id := range ids {
 		pairs = append(pairs, id, n.names[id])
 	}
-	return n.value("", document, strings.NewReplacer(pairs...))
+	out := n.value("", document, strings.NewReplacer(pairs...)).(map[string]any)
+	containers, _ := out["containers"].(map[string]any)
+	for _, c := range containers {
+		chosenPorts(c.(map[string]any))
+	}
+	return out
+}
+
+// chosenPorts replaces the host ports that the engine was to choose.
+func chosenPorts(container map[string]any) {
+	at := func(v any, keys ...string) any {
+		for _, key := range keys {
+			m, _ := v.(map[string]any)
+			v = m[key]
+		}
+		return v
+	}
+	asked, _ := at(container, "HostConfig", "PortBindings").(map[string]any)
+	for port, bindings := range asked {
+		list, _ := bindings.([]any)
+		fixed := !slices.ContainsFunc(list, func(b any) bool {
+			host, _ := at(b, "HostPort").(string)
+			return host == "" || host == "0" || strings.Contains(host, "-")
+		})
+		got, _ := at(container, "NetworkSettings", "Ports", port).([]any)
+		for _, binding := range got {
+			if b, ok := binding.(map[string]any); ok && !fixed {
+				b["HostPort"] = "<chosen>"
+			}
+		}
+	}
 }
 
 func (n *normaliser) value(path string, v any, ids *strings.Replacer) any {
@@ -96,6 +137,9 @@ func (n *normaliser) value(path string, v any, ids *strings.Replacer) any {
 				out[key] = value
 			}
 		}
+		if out["IPAddress"] == "<address>" {
+			out["IPPrefixLen"] = "<of the pool>"
+		}
 		return out
 	case []any:
 		out := []any{}
@@ -107,10 +151,17 @@ func (n *normaliser) value(path string, v any, ids *strings.Replacer) any {
 		}
 		return out
 	case string:
-		if strings.HasSuffix(path, "/HostPort") && matches("/containers/*/NetworkSettings/Ports/*/-/HostPort", path) {
-			return freePort.ReplaceAllString(v, "<free port>")
+		if matches("/containers/*/Config/Labels/com.docker.compose.depends_on", path) {
+			// Compose writes it in the order of a Go map.
+			parts := strings.Split(v, ",")
+			slices.Sort(parts)
+			v = strings.Join(parts, ",")
 		}
-		return n.text(v, ids)
+		v = n.text(v, ids)
+		if matchesAny(masked, path) {
+			v = longID.ReplaceAllString(v, "<id>")
+		}
+		return v
 	default:
 		return v
 	}
@@ -119,8 +170,16 @@ func (n *normaliser) value(path string, v any, ids *strings.Replacer) any {
 func (n *normaliser) text(s string, ids *strings.Replacer) string {
 	s = ids.Replace(s)
 	s = pooled.ReplaceAllString(s, "<address>")
-	s = pooledMAC.ReplaceAllString(s, "<hardware address>")
-	return longID.ReplaceAllString(s, "<id>")
+	return pooledMAC.ReplaceAllString(s, "<hardware address>")
+}
+
+// valueAt gives what a document has at a path; nil when there is nothing.
+func valueAt(document any, path string) any {
+	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		m, _ := document.(map[string]any)
+		document = m[unescape.Replace(part)]
+	}
+	return document
 }
 
 func isNothing(v any) bool {
@@ -141,6 +200,8 @@ func asText(v any) string {
 	text, _ := json.Marshal(v) // it came from JSON
 	return string(text)
 }
+
+var unescape = strings.NewReplacer("~1", "/", "~0", "~")
 
 // escape writes a key as a part of a path, as JSON pointers do.
 func escape(key string) string {

@@ -38,7 +38,11 @@ func newPeer(endpoint string) (*peer, error) {
 var errNotFound = errors.New("not found")
 
 func (p *peer) get(ctx context.Context, path string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
+	return p.do(ctx, http.MethodGet, path, into)
+}
+
+func (p *peer) do(ctx context.Context, method, path string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -52,13 +56,32 @@ func (p *peer) get(ctx context.Context, path string, into any) error {
 	case err != nil:
 		return err
 	case response.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("GET %s: %w", path, errNotFound)
+		return fmt.Errorf("%s %s: %w", method, path, errNotFound)
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("GET %s: %s: %s", path, response.Status, bytes.TrimSpace(text))
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, bytes.TrimSpace(text))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	return decoder.Decode(into)
+}
+
+// removeImages removes what was built for a project: both tools keep it.
+func (p *peer) removeImages(ctx context.Context, project string) error {
+	all, err := p.list(ctx, project)
+	if err != nil {
+		return err
+	}
+	for _, image := range all.images {
+		for _, tag := range image.RepoTags {
+			if !strings.Contains(tag, project) {
+				continue
+			}
+			if err := p.do(ctx, http.MethodDelete, "/images/"+tag, &[]any{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // version gives the API's.
@@ -98,16 +121,16 @@ func (p *peer) list(ctx context.Context, project string) (listing, error) {
 	)
 }
 
-// snapshot inspects all that a project has on the engine, and gives it normalised
-// with the names of the volumes, anonymous ones included.
+// snapshot inspects all that a project has on the engine, and gives it normalised,
+// with the names of the anonymous volumes.
 func (p *peer) snapshot(ctx context.Context, project string, look func(ctx context.Context, service, id string) (string, error)) (any, []string, error) {
 	all, err := p.list(ctx, project)
 	if err != nil {
 		return nil, nil, err
 	}
-	n := newNormaliser()
+	n := newNormaliser(project)
 	containers, networks, volumes, images, seen := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
-	var names []string
+	var names, anonymous []string
 	for _, v := range all.volumes.Volumes {
 		names = append(names, v.Name)
 	}
@@ -124,6 +147,10 @@ func (p *peer) snapshot(ctx context.Context, project string, look func(ctx conte
 			mount, _ := m.(map[string]any)
 			if volume, _ := mount["Name"].(string); volume != "" && !slices.Contains(names, volume) {
 				names = append(names, volume)
+				if !longID.MatchString(volume) {
+					continue // somebody else's
+				}
+				anonymous = append(anonymous, volume)
 				n.knows(volume, fmt.Sprintf("anonymous volume of %s at %v", name, mount["Destination"]))
 			}
 		}
@@ -167,7 +194,7 @@ func (p *peer) snapshot(ctx context.Context, project string, look func(ctx conte
 	}
 	return n.normalise(map[string]any{
 		"containers": containers, "networks": networks, "volumes": volumes, "images": images, "look": seen,
-	}), names, nil
+	}), anonymous, nil
 }
 
 // left names what is still there of a project.
