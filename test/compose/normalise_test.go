@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -66,14 +67,18 @@ var (
 
 // normaliser replaces what differs between any two runs of one tool by what it
 // stands for.
-type normaliser struct{ names map[string]string }
+type normaliser struct {
+	project string
+	names   map[string]string
+}
 
 func newNormaliser(project string) *normaliser {
-	return &normaliser{map[string]string{project: "PROJECT"}}
+	return &normaliser{project, map[string]string{project: "PROJECT"}}
 }
 
 // knows tells what an id belongs to; its short form is known with it.
 func (n *normaliser) knows(id, what string) {
+	what = strings.ReplaceAll(what, n.project, "PROJECT")
 	n.names[id] = "<" + what + ">"
 	if len(id) == 64 {
 		n.names[id[:12]] = "<short " + what + ">"
@@ -196,9 +201,15 @@ func isNothing(v any) bool {
 	return false
 }
 
+// asText writes a value that came from JSON as JSON.
 func asText(v any) string {
-	text, _ := json.Marshal(v) // it came from JSON
-	return string(text)
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(out.String())
 }
 
 var unescape = strings.NewReplacer("~1", "/", "~0", "~")
