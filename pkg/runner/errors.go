@@ -32,12 +32,21 @@ type FailedError struct {
 	Failures []Failure
 	// Skipped counts the nodes that did not run because of them.
 	Skipped int
+	// RolledBack names the containers that are as they were before, sorted by their
+	// place in the plan.
+	RolledBack []string
+	// Rollback is why that could not be done for the others; nil when it was, or
+	// was not asked for.
+	Rollback error
 }
 
 func (e *FailedError) Error() string {
 	var lines []string
 	for _, f := range e.Failures {
 		lines = append(lines, f.Err.Error())
+	}
+	if e.Rollback != nil {
+		lines = append(lines, e.Rollback.Error())
 	}
 	return strings.Join(lines, "\n")
 }
@@ -99,11 +108,16 @@ func fail(outcomes []Outcome) error {
 	for _, out := range outcomes {
 		switch out.Status {
 		case Failed:
+			if out.Node.Optional {
+				continue
+			}
 			f := Failure{Node: out.Node, Err: out.Err} // which says what failed on what
-			f.Service = serviceOf(out.Node.Op)
+			f.Service = plan.ServiceOf(out.Node.Op)
 			e.Failures = append(e.Failures, f)
 		case Skipped:
-			e.Skipped++
+			if !out.Node.Optional {
+				e.Skipped++
+			}
 		case Done:
 		}
 	}
@@ -111,25 +125,4 @@ func fail(outcomes []Outcome) error {
 		return nil
 	}
 	return e
-}
-
-// serviceOf gives the service whose container an operation works on.
-func serviceOf(op plan.Op) string {
-	switch op := op.(type) {
-	case plan.CreateContainer:
-		return op.Container.Service
-	case plan.ReplaceContainer:
-		return op.New.Service
-	case plan.StartContainer:
-		return op.Container.Service
-	case plan.WaitReady:
-		return op.Container.Service
-	case plan.StopContainer:
-		return op.Container.Service
-	case plan.RemoveContainer:
-		return op.Container.Service
-	case plan.BuildImage:
-		return op.Service.Name
-	}
-	return ""
 }

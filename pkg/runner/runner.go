@@ -50,24 +50,29 @@ const (
 	Skipped = executor.Skipped
 )
 
-// observe flattens a project and looks at the engine.
-func (r *Runner) observe(ctx context.Context, p *types.Project) (state.Desired, state.Observed, error) {
+// observe flattens a project and looks at the engine; anyDefinition leaves out the
+// closer look at what was made from another definition than today's.
+func (r *Runner) observe(ctx context.Context, p *types.Project, anyDefinition bool) (state.Desired, state.Observed, error) {
 	desired, err := state.Flatten(p)
 	if err != nil {
 		return state.Desired{}, state.Observed{}, err
 	}
 	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
+	if err == nil && !anyDefinition {
+		err = observer.Compare(ctx, r.engine, desired, &observed)
+	}
 	return desired, observed, err
 }
 
 // Plan says what Up would do, and changes nothing. The engine's ports are not
 // looked at.
 func (r *Runner) Plan(ctx context.Context, p *types.Project, o UpOptions) (*plan.Plan, error) {
-	desired, observed, err := r.observe(ctx, p)
+	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Reconcile(desired, observed, o.reconcile())
+	_, _, todo, err := r.decide(ctx, p, info, o)
+	return todo, err
 }
 
 // PlanDown says what Down would do, and changes nothing.

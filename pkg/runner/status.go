@@ -57,19 +57,20 @@ type StatusOptions struct {
 // Status compares the engine with the stack. A container whose health the engine
 // has not looked at yet is probed once.
 func (r *Runner) Status(ctx context.Context, p *types.Project, o StatusOptions) (Status, error) {
-	desired, observed, err := r.observe(ctx, p)
+	desired, observed, err := r.observe(ctx, p, o.SkipDefinitions)
 	if err != nil {
 		return Status{}, err
 	}
 	// What the plan would do to a container is how it differs. A stack that
 	// cannot be planned has its containers shown all the same.
 	drift := map[string]string{}
-	if todo, err := plan.Reconcile(desired, observed, plan.Options{Pull: plan.PullMissing, SkipDefinitions: o.SkipDefinitions}); err == nil {
+	if todo, err := plan.Reconcile(desired, observed, plan.Options{Pull: plan.PullMissing, Now: r.now(), SkipDefinitions: o.SkipDefinitions}); err == nil {
 		drift = drifts(todo)
 	}
 	out := Status{Project: p.Name, Containers: []ContainerStatus{}}
 	for _, s := range desired.Services {
-		job := isJob(desired, s.Name)
+		// `restart: "no"` says that it is there to end, too.
+		job := isJob(desired, s.Name) || s.Config.Restart == types.RestartPolicyNo
 		for _, want := range s.Containers {
 			row := ContainerStatus{Service: s.Name, Container: want.Name, State: "missing", Image: s.Image, Ports: []state.Port{}}
 			i := slices.IndexFunc(observed.Containers, func(c state.Container) bool {

@@ -64,8 +64,21 @@ type UpOptions struct {
 	Builder BuilderMode
 	// Pull overrides every service's pull policy; empty leaves it.
 	Pull PullPolicy
+	// NoDeps leaves out what Services depend on.
+	NoDeps bool
 	// ForceRecreate replaces containers though nothing changed.
 	ForceRecreate bool
+	// NoRecreate keeps containers though something changed.
+	NoRecreate bool
+	// RenewVolumes lets replaced containers begin with empty anonymous volumes. The
+	// ones before are kept on the engine.
+	RenewVolumes bool
+	// Rollback brings the old container back where the new one cannot start or is
+	// not ready in time.
+	Rollback bool
+	// Grace is the time between stop signal and kill of what is stopped; nil for
+	// each container's own.
+	Grace *time.Duration
 	// RemoveOrphans removes containers of services that the project no longer has.
 	RemoveOrphans bool
 	// NoWait ends when everything has started. What others depend on is waited
@@ -79,10 +92,11 @@ type UpOptions struct {
 	SkipDefinitions bool
 }
 
-func (o UpOptions) reconcile() plan.Options {
+func (o UpOptions) reconcile(now time.Time) plan.Options {
 	return plan.Options{
-		Services: o.Services, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
-		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions,
+		Services: o.Services, NoDeps: o.NoDeps, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
+		NoRecreate: o.NoRecreate, RenewVolumes: o.RenewVolumes, Rollback: o.Rollback, RemoveOrphans: o.RemoveOrphans,
+		NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions, Grace: o.Grace, Now: now,
 	}
 }
 
@@ -107,11 +121,7 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	if err != nil {
 		return nil, err
 	}
-	desired, observed, err := r.observe(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	todo, err := plan.Reconcile(desired, observed, o.reconcile())
+	desired, observed, todo, err := r.decide(ctx, p, info, o)
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +139,16 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 		return report, e
 	}
 	err = r.execute(ctx, report, todo, observed, info, o)
+	err = r.explain(ctx, p.Name, err)
+	var failed *FailedError
+	if o.Rollback && errors.As(err, &failed) {
+		failed.RolledBack, failed.Rollback = r.rollBack(ctx, report, info, o)
+	}
 	report.Elapsed = r.now().Sub(began)
-	if err := r.explain(ctx, p.Name, err); err != nil {
+	if err != nil {
 		return report, err
 	}
+	r.tellOptional(report)
 	after, err := r.engine.Containers(ctx, p.Name)
 	if err != nil {
 		return report, err
@@ -177,6 +193,18 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 		return err
 	}
 	return nil
+}
+
+// tellOptional warns of what failed and is required by nothing.
+func (r *Runner) tellOptional(report *Report) {
+	for _, out := range report.Outcomes {
+		if out.Status == Failed {
+			r.sink.Emit(event.Event{
+				Time: r.now(), Kind: event.Warning,
+				Message: fmt.Sprintf("%v; nothing requires %s, so the rest goes on without it", out.Err, plan.ServiceOf(out.Node.Op)),
+			})
+		}
+	}
 }
 
 func isWait(n plan.Node) bool {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command once for every engine named, with DOCKER_HOST, COMPOSE (a Docker
-# Compose 2) and ENGINE set, and with the images that tests use on the engine.
+# Compose 2), COMPOSE_SAME (one with our compose-go) and ENGINE set, and with the
+# images that tests use on the engine.
 # Stops the engines that it started itself, unless KEEP=1.
 #
 #   test/engine/each.sh "default|20.10|26.1 ..." COMMAND...
@@ -25,7 +26,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 COMPOSE=$("$here/compose.sh")
-export COMPOSE
+COMPOSE_SAME=$("$here/compose-same.sh")
+export COMPOSE COMPOSE_SAME
 
 # All start before the first test: an engine that starts while containers of
 # another run is what production has not.

@@ -26,10 +26,16 @@ type Node struct {
 	Op Op
 	// Needs are the nodes that must have succeeded before, sorted.
 	Needs []int
+	// After are the nodes that must have ended before, well or not, sorted: those
+	// of dependencies that are not required.
+	After []int
 	// Cause says why, in words.
 	Cause string
 	// Destructive marks what deletes data that `up` cannot make again.
 	Destructive bool
+	// Optional marks what belongs to a service that nothing requires: its failure
+	// is told, and the rest of the plan goes on.
+	Optional bool
 }
 
 // Empty says that there is nothing to do, not even to wait for.
@@ -59,9 +65,18 @@ func (p *Plan) String() string {
 			}
 			fmt.Fprintf(&b, " #%d", id)
 		}
+		for i, id := range n.After {
+			if i == 0 {
+				b.WriteString(" after")
+			}
+			fmt.Fprintf(&b, " #%d", id)
+		}
 		fmt.Fprintf(&b, ": %s", n.Cause)
 		if n.Destructive {
 			b.WriteString(" (deletes data)")
+		}
+		if n.Optional {
+			b.WriteString(" (optional)")
 		}
 		b.WriteByte('\n')
 	}
@@ -84,8 +99,10 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		Kind        string `json:"kind"`
 		Name        string `json:"name"`
 		Needs       []int  `json:"needs"`
+		After       []int  `json:"after,omitempty"`
 		Cause       string `json:"cause"`
 		Destructive bool   `json:"destructive"`
+		Optional    bool   `json:"optional,omitempty"`
 	}
 	out := struct {
 		Version  int      `json:"version"`
@@ -97,7 +114,7 @@ func (p *Plan) MarshalJSON() ([]byte, error) {
 		ref := n.Op.Ref()
 		out.Nodes = append(out.Nodes, node{
 			n.ID, n.Op.kind(), string(ref.Kind), ref.Name,
-			append([]int{}, n.Needs...), n.Cause, n.Destructive,
+			append([]int{}, n.Needs...), n.After, n.Cause, n.Destructive, n.Optional,
 		})
 	}
 	out.Warnings = append(out.Warnings, p.Warnings...)
@@ -116,6 +133,18 @@ func (p *Plan) add(op Op, cause string, needs ...int) int {
 	slices.Sort(n.Needs)
 	p.Nodes = append(p.Nodes, n)
 	return n.ID
+}
+
+// after lets a node wait for the end of others; 0 and what it needs anyway are
+// left out.
+func (p *Plan) after(id int, others ...int) {
+	n := &p.Nodes[id-1]
+	for _, other := range others {
+		if other != 0 && !slices.Contains(n.After, other) && !slices.Contains(n.Needs, other) {
+			n.After = append(n.After, other)
+		}
+	}
+	slices.Sort(n.After)
 }
 
 func (p *Plan) warn(format string, args ...any) {

@@ -21,7 +21,7 @@ func (r *reconciler) reconcilePorts() {
 			for _, p := range c.Ports {
 				heir := r.wants(p)
 				if heir != "" && heir != s.Name && !wantsPort(s, p) {
-					r.stops[c.ID] = r.plan.add(StopContainer{Container: c}, fmt.Sprintf("gives port %d to %s", p.HostPort, heir))
+					r.stops[c.ID] = r.plan.add(r.stop(c), fmt.Sprintf("gives port %d to %s", p.HostPort, heir))
 					break
 				}
 			}

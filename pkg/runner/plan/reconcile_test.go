@@ -54,7 +54,7 @@ func settled(d state.Desired) state.Observed {
 		o.Networks = append(o.Networks, state.Network{ID: "id-" + n.Name, Name: n.Name, Project: d.Project, Key: n.Key})
 	}
 	for _, v := range d.Volumes {
-		o.Volumes = append(o.Volumes, state.Volume{Name: v.Name, Project: d.Project, Key: v.Key})
+		o.Volumes = append(o.Volumes, state.Volume{Name: v.Name, Project: d.Project, Key: v.Key, Driver: "local"})
 	}
 	for _, s := range d.Services {
 		o.Images[s.Image] = state.Image{ID: "id-" + s.Image}
@@ -269,9 +269,10 @@ func TestReconcile(t *testing.T) {
 			change: func(t *testing.T, o *state.Observed) {
 				c := container(t, o, "shop-cache-1")
 				c.Hash, c.ComposeHash = "", "other"
+				c.Compared, c.Differences = true, []state.Difference{{Path: "environment.LEVEL", Old: "info", New: "debug"}}
 			},
 			want: `
-[1] replace container shop-cache-1: made by Docker Compose from another definition
+[1] replace container shop-cache-1: environment.LEVEL: info → debug
 [2] start container shop-cache-1 <- #1: replaced in this run
 [3] wait until running container shop-cache-1 <- #2: up ends when it runs
 `,
@@ -381,11 +382,6 @@ services:
 [6] start container shop-b-1 <- #5: created in this run
 [7] wait until running container shop-b-1 <- #6: up ends when it runs
 `,
-		},
-		{
-			name:   "a network with another definition is told of",
-			change: func(_ *testing.T, o *state.Observed) { o.Networks[0].Hash = "v1:old" },
-			want:   "\nwarning: network shop_back was made from another definition; `down` and `up` make it anew\n",
 		},
 		{
 			name: "dependents restart with a dependency, if they ask for it",

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -13,6 +15,8 @@ type StopOptions struct {
 	Services []string
 	// Grace is the time between stop signal and kill; nil for each container's own.
 	Grace *time.Duration
+	// PreStop is as in [DownOptions].
+	PreStop map[string][]types.ServiceHook
 }
 
 // Stop decides which containers have to stop, each after those that depend on
@@ -33,7 +37,7 @@ func Stop(o state.Observed, opts StopOptions) *Plan {
 		}
 		for _, c := range chosen {
 			if c.Service == service && isRunning(c) {
-				stopped[service] = append(stopped[service], p.add(StopContainer{Container: c, Grace: opts.Grace}, "stop", dependents...))
+				stopped[service] = append(stopped[service], p.add(StopContainer{Container: c, Grace: opts.Grace, Hooks: opts.PreStop[c.Service]}, "stop", dependents...))
 			}
 		}
 		if len(stopped[service]) == 0 { // what depends on it is still to be waited for

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
+
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -36,6 +38,9 @@ type DownOptions struct {
 	Grace *time.Duration
 	// Images says which images go.
 	Images RemoveImages
+	// PreStop are the hooks of each service that run before a stop; labels do not
+	// tell them.
+	PreStop map[string][]types.ServiceHook
 }
 
 // Teardown decides what has to go. It works on what is there alone: labels say
@@ -69,7 +74,7 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 			var stop int
 			needs := dependents
 			if isRunning(c) {
-				stop = p.add(StopContainer{Container: c, Grace: opts.Grace}, "down", dependents...)
+				stop = p.add(StopContainer{Container: c, Grace: opts.Grace, Hooks: opts.PreStop[c.Service]}, "down", dependents...)
 				stopped[service] = append(stopped[service], stop)
 				needs = []int{stop}
 			} else {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,14 +62,16 @@ type ServiceSpec struct {
 	// Image is the reference that the containers run; for a service that is
 	// built and names no image it is `<project>-<service>`.
 	Image string
-	// Hash is what the containers are made from; see [ServiceHash].
+	// Hash is what the containers are made from; see [LabelHash].
 	Hash string
 	// ComposeHash is the same in Docker Compose's eyes; see [ComposeHash].
 	ComposeHash string
 	DependsOn   []Dependency
 	// Containers has one entry for each replica, numbered from 1.
 	Containers []ContainerSpec
-	Config     types.ServiceConfig
+	// BuildSecrets are what the service's build may read; Target is the id.
+	BuildSecrets []File
+	Config       types.ServiceConfig
 }
 
 // Dependency is one entry of a service's depends_on.
@@ -125,10 +128,13 @@ type File struct {
 	UID, GID string
 	// Mode is the permission bits; nil for the default, 0444.
 	Mode *types.FileMode
+	// Digest stands for what is in the file; empty when it cannot be read.
+	Digest string
 }
 
 // Flatten derives the desired resources from a loaded project. The project is
-// not changed.
+// not changed. The files of configs and secrets are read, since what is in them
+// is part of what a container runs.
 func Flatten(p *types.Project) (Desired, error) {
 	d := Desired{Project: p.Name, Inactive: p.DisabledServiceNames()}
 	slices.Sort(d.Inactive)
@@ -184,15 +190,17 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 		c := config.DependsOn[dep]
 		s.DependsOn = append(s.DependsOn, Dependency{dep, c.Condition, c.Restart, c.Required})
 	}
-	var err error
-	if s.Hash, err = ServiceHash(p, config); err != nil {
+	files, err := files(p, config)
+	if err != nil {
+		return s, err
+	}
+	if s.Hash, err = serviceHash(p, config, files); err != nil {
 		return s, err
 	}
 	if s.ComposeHash, err = ComposeHash(config); err != nil {
 		return s, err
 	}
-	files, err := files(p, config)
-	if err != nil {
+	if s.BuildSecrets, err = buildSecrets(p, config); err != nil {
 		return s, err
 	}
 	volumes := map[string]string{}
@@ -219,6 +227,7 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 			LabelComposeHash: s.ComposeHash,
 			LabelDependsOn:   formatDependsOn(p, s.DependsOn),
 			LabelHash:        s.Hash,
+			LabelFiles:       formatDigests(files),
 		})
 		s.Containers = append(s.Containers, c)
 	}
@@ -270,9 +279,11 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		}
 		if object.File != "" {
 			f.Source = object.File
+			f.Digest = digestFile(object.File)
 		} else {
 			// The loader fills Content for `environment:` too.
 			f.Content = object.Content
+			f.Digest = shortDigest([]byte(object.Content))
 		}
 		out = append(out, f)
 		return nil
@@ -288,6 +299,52 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		if err := add("secret", "/run/secrets/", types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
 			return nil, err
 		}
+	}
+	return out, nil
+}
+
+// digestFile gives the digest of what is in a file; empty for a folder and for
+// what cannot be read: the engine may be able to, and says so if not.
+func digestFile(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return shortDigest(content)
+}
+
+// shortDigest is long enough to tell two contents of one file apart, and too
+// short to be a copy of either.
+func shortDigest(content []byte) string { return digest(content)[:12] }
+
+// formatDigests writes [LabelFiles].
+func formatDigests(files []File) string {
+	var parts []string
+	for _, f := range files {
+		if f.Digest != "" {
+			parts = append(parts, f.Target+"="+f.Digest)
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+// buildSecrets gives the secrets of a build under the ids that its Dockerfile
+// knows.
+func buildSecrets(p *types.Project, config types.ServiceConfig) ([]File, error) {
+	if config.Build == nil {
+		return nil, nil
+	}
+	var out []File
+	for _, ref := range config.Build.Secrets {
+		secret, known := p.Secrets[ref.Source]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("build secret %q is not declared", ref.Source)
+		case bool(secret.External):
+			return nil, fmt.Errorf("build secret %q is external: one engine without swarm has no store for it; give it a file or an environment variable", ref.Source)
+		}
+		out = append(out, File{Source: secret.File, Content: secret.Content, Target: nameOr(ref.Target, ref.Source)})
 	}
 	return out, nil
 }

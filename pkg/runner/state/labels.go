@@ -36,8 +36,11 @@ const (
 // Our own labels, beside Compose's.
 const (
 	// LabelHash is our hash of what a resource was made from, with the version
-	// of the hash in front: "v1:<hex>".
+	// of the hash in front: "v2:<hex>".
 	LabelHash = "io.stackctl.hash"
+	// LabelFiles lists `target=digest` of the configs and secrets, separated by
+	// commas: the engine does not tell what is in them.
+	LabelFiles = "io.stackctl.files"
 	// LabelCarried lists, separated by commas, the anonymous volumes that a
 	// container has from the one it replaced. They were named to the engine then,
 	// so the engine does not count them as the container's own any more.

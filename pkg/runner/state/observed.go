@@ -24,6 +24,9 @@ type Observed struct {
 	// every one that has a name which the project wants. Sorted by name.
 	Networks []Network
 	Volumes  []Volume
+	// Strangers are containers of no or another project on a network of this one
+	// that has to be replaced; they are looked for only then.
+	Strangers []Container
 	// Images holds the images that the project's services name, by reference.
 	// One that is not there is not on the engine.
 	Images map[string]Image
@@ -52,6 +55,10 @@ type Container struct {
 	// Hash and ComposeHash are the labels of those names, empty when absent.
 	Hash        string
 	ComposeHash string
+	// Compared says that Differences were looked for, since neither hash is the
+	// one of today's definition.
+	Compared    bool
+	Differences []Difference
 	DependsOn   []Dependency
 	Ports       []Port
 	// Networks gives the id of each network by name; the id is empty while a
@@ -120,7 +127,23 @@ type Network struct {
 	Key     string
 	Driver  string
 	// Hash is the label of that name, empty when absent.
-	Hash string
+	Hash       string
+	Internal   bool
+	Attachable bool
+	IPv6       bool
+	Options    map[string]string
+	// Labels are all of them, the tools' own too.
+	Labels map[string]string
+	// IPAMDriver is how addresses are given out, Pools where from.
+	IPAMDriver string
+	Pools      []Pool
+}
+
+// Pool is a range of addresses of a network.
+type Pool struct {
+	Subnet, IPRange, Gateway string
+	// Aux are addresses that are given to nobody, by name.
+	Aux map[string]string
 }
 
 // Ref names the network.
@@ -133,6 +156,9 @@ type Volume struct {
 	Key     string
 	Driver  string
 	Created time.Time
+	Options map[string]string
+	// Labels are all of them, the tools' own too.
+	Labels map[string]string
 }
 
 // Ref names the volume.
@@ -144,6 +170,8 @@ type Image struct {
 	Labels map[string]string
 	// Size is in bytes.
 	Size int64
+	// Tagged is when the engine got or made it under this name; zero when unknown.
+	Tagged time.Time
 }
 
 // ContainerFromLabels fills in what the labels of a container say.
@@ -168,6 +196,14 @@ func (o *Observed) Network(name string) (Network, bool) {
 		return Network{}, false
 	}
 	return o.Networks[i], true
+}
+
+// Replaces says that a network of the project's own is there and differs from the
+// wanted one.
+func (o *Observed) Replaces(want NetworkSpec) bool {
+	there, exists := o.Network(want.Name)
+	return exists && !want.External() && there.Project == o.Project &&
+		there.Hash != want.Labels[LabelHash] && len(want.Differences(there)) > 0
 }
 
 // Volume finds a volume by its name on the engine.

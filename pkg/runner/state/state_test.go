@@ -83,7 +83,7 @@ func TestFlattenContainer(t *testing.T) {
 func TestServiceHashIsPinned(t *testing.T) {
 	d := flatten(t, web)
 	s, _ := d.Service("web")
-	const want = "v1:41aa2954b63b2a1ccec380c68aeaa88de59c04c69b74f99057c01e400f8b5453"
+	const want = "v2:41aa2954b63b2a1ccec380c68aeaa88de59c04c69b74f99057c01e400f8b5453"
 	if s.Hash != want {
 		t.Errorf("hash %s, want %s", s.Hash, want)
 	}
@@ -160,12 +160,15 @@ configs: {conf: {content: "a=b"}}
 	c := d.Services[0].Containers[0]
 	mode := types.FileMode(0o440)
 	want := []state.File{
-		{Content: "a=b", Target: "/etc/conf"},
-		{Content: "canary", Target: "/run/secrets/token"},
+		{Content: "a=b", Target: "/etc/conf", Digest: "42144f3939c3"},
+		{Content: "canary", Target: "/run/secrets/token", Digest: "e100fbce008c"},
 		{Source: "/src/cert.pem", Target: "/etc/cert.pem", Mode: &mode},
 	}
 	if diff := cmp.Diff(want, c.Files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if got, want := c.Labels[state.LabelFiles], "/etc/conf=42144f3939c3,/run/secrets/token=e100fbce008c"; got != want {
+		t.Errorf("label %s: %s, want %s", state.LabelFiles, got, want)
 	}
 	for key, value := range c.Labels {
 		if strings.Contains(value, "canary") {

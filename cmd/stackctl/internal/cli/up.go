@@ -23,6 +23,11 @@ type upOptions struct {
 	builder       runner.BuilderMode
 	pull          runner.PullPolicy
 	forceRecreate bool
+	noRecreate    bool
+	noDeps        bool
+	renewVolumes  bool
+	rollback      bool
+	grace         *time.Duration
 	removeOrphans bool
 	noWait        bool
 	waitTimeout   *time.Duration
@@ -48,6 +53,9 @@ services named, only they and what they depend on are brought up.`,
   # What would be done
   stackctl up --dry-run
 
+  # With a change that may not work: the old container comes back if it does not
+  stackctl up --rollback web
+
   # Follow the logs; Ctrl-C stops the services
   stackctl up --attach`,
 		ValidArgsFunction: g.completeServices,
@@ -63,6 +71,11 @@ services named, only they and what they depend on are brought up.`,
 	flags.Var(newChoice(&opts.builder, runner.BuilderAuto, runner.BuilderGo, runner.BuilderEngine), "builder", "what builds: auto, go (the host's Go toolchain) or engine (the Dockerfile)")
 	flags.Var(newChoice(&opts.pull, runner.PullMissing, runner.PullAlways, runner.PullNever), "pull", "when to pull images: missing, always or never")
 	flags.BoolVar(&opts.forceRecreate, "force-recreate", false, "replace containers though nothing changed")
+	flags.BoolVar(&opts.noRecreate, "no-recreate", false, "keep containers though something changed")
+	flags.BoolVar(&opts.noDeps, "no-deps", false, "leave out what the named services depend on")
+	flags.BoolVarP(&opts.renewVolumes, "renew-anon-volumes", "V", false, "begin with empty anonymous volumes where a container is replaced")
+	flags.BoolVar(&opts.rollback, "rollback", false, "bring the old container back where the new one does not get ready")
+	flags.VarP(newSpan(&opts.grace), "timeout", "t", "time between stop signal and kill, as `duration` or seconds; default: each container's own")
 	flags.BoolVar(&opts.removeOrphans, "remove-orphans", false, "remove containers of services that the stack does not have")
 	flags.BoolVar(&opts.noWait, "no-wait", false, "end when everything has started")
 	flags.Var(newSpan(&opts.waitTimeout), "wait-timeout", "how long to wait for each service, as `duration` or seconds")
@@ -77,6 +90,10 @@ func (o *upOptions) check() error {
 		return &usageError{text: "--attach and --detach contradict each other", hint: "keep one of them"}
 	case o.attach && o.dryRun:
 		return &usageError{text: "--dry-run starts nothing that --attach could follow", hint: "keep one of them"}
+	case o.forceRecreate && o.noRecreate:
+		return &usageError{text: "--force-recreate and --no-recreate contradict each other", hint: "keep one of them"}
+	case o.rollback && o.noWait:
+		return &usageError{text: "--rollback has to see whether the new containers get ready, and --no-wait does not look", hint: "keep one of them"}
 	case *o.waitTimeout == 0:
 		return &usageError{text: "--wait-timeout 0 leaves no time", hint: "--no-wait does not wait"}
 	}
@@ -86,7 +103,8 @@ func (o *upOptions) check() error {
 func (o *upOptions) runner() runner.UpOptions {
 	return runner.UpOptions{
 		Services: o.services, Build: o.build, Builder: o.builder, Pull: o.pull,
-		ForceRecreate: o.forceRecreate, RemoveOrphans: o.removeOrphans,
+		ForceRecreate: o.forceRecreate, NoRecreate: o.noRecreate, NoDeps: o.noDeps, RenewVolumes: o.renewVolumes,
+		Rollback: o.rollback, Grace: o.grace, RemoveOrphans: o.removeOrphans,
 		NoWait: o.noWait, WaitTimeout: *o.waitTimeout,
 	}
 }
@@ -100,15 +118,17 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		if err != nil {
 			return err
 		}
+		o.announce()
 		return display.Plan(app.Out, todo, o.outColor())
 	}
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return err
 	}
 	if err := s.checkServices(o.services); err != nil {
 		return err // before a password is made for nothing
 	}
+	s.activate(o.services)
 	if err := o.locateSource(ctx, s); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/credentials"
 	"github.com/docker/cli/cli/connhelper"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
@@ -26,16 +27,8 @@ import (
 const (
 	// minimumAPI is Docker 20.10, the oldest engine that is tested.
 	minimumAPI = "1.41"
-	// api143 passes annotations on to the runtime.
-	api143 = "1.43"
 	// api144 probes at start_interval, and makes a container on several networks.
 	api144 = "1.44"
-	// api145 mounts a part of a volume.
-	api145 = "1.45"
-	// api148 mounts images and knows the priority of gateways.
-	api148 = "1.48"
-	// api149 names a network's interface in the container.
-	api149 = "1.49"
 )
 
 // maxIdleConns keeps a connection for each call of a plan that runs in
@@ -65,9 +58,14 @@ type Engine struct {
 	endpoint endpoint
 	// settings loads config.json at its first use: only pulls and builds need it.
 	settings func() (*configfile.ConfigFile, error)
+	// agent is the socket of the user's ssh agent, for builds; empty for none.
+	agent string
 
 	agree  sync.Mutex
 	agreed bool
+
+	system       sync.Mutex
+	systemAnswer *system.Info // nil until asked for
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -90,7 +88,9 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine at %s (from %s): %w", ep.host, ep.source, err)
 	}
 	dir := configDir(o)
+	agent, _ := o.LookupEnv("SSH_AUTH_SOCK")
 	return &Engine{
+		agent:    agent,
 		api:      api,
 		endpoint: ep,
 		settings: sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadSettings(dir) }),

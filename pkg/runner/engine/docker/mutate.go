@@ -44,6 +44,51 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	return failed("remove", "network", name, err)
 }
 
+// Connect attaches a container to one more network.
+func (e *Engine) Connect(ctx context.Context, name string, a state.Attachment) error {
+	endpoint, err := convertEndpoint(a)
+	if err != nil {
+		return fmt.Errorf("connect container %s to network %s: %w", name, a.Network, err)
+	}
+	err = e.api.NetworkConnect(ctx, a.Network, name, endpoint)
+	if errdefs.IsConflict(err) || errdefs.IsPermissionDenied(err) {
+		// "endpoint with name web-1 already exists in network back"
+		there, inspectErr := e.api.ContainerInspect(ctx, name)
+		if inspectErr == nil && there.NetworkSettings != nil && there.NetworkSettings.Networks[a.Network] != nil {
+			return nil
+		}
+	}
+	return failed("connect to network "+a.Network, "container", name, err)
+}
+
+// Disconnect takes a container off a network.
+func (e *Engine) Disconnect(ctx context.Context, name, from string) error {
+	err := e.api.NetworkDisconnect(ctx, from, name, false)
+	if err != nil {
+		there, inspectErr := e.api.ContainerInspect(ctx, name)
+		switch {
+		case errdefs.IsNotFound(inspectErr):
+			return nil
+		case inspectErr == nil && !isOn(there, from):
+			return nil
+		}
+	}
+	return failed("disconnect from network "+from, "container", name, err)
+}
+
+// isOn says that a container is on a network, by name or id.
+func isOn(c container.InspectResponse, net string) bool {
+	if c.NetworkSettings == nil {
+		return false
+	}
+	for name, settings := range c.NetworkSettings.Networks {
+		if name == net || settings != nil && settings.NetworkID == net {
+			return true
+		}
+	}
+	return false
+}
+
 // CreateVolume makes a volume. The engine gives back one that is there.
 func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	_, err := e.api.VolumeCreate(ctx, convertVolume(v))
@@ -64,22 +109,11 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 // repeated.
 func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) (string, error) {
 	fail := func(name string, err error) (string, error) { return "", failed("create", "container", name, err) }
-	if err := e.negotiate(ctx); err != nil {
-		return fail(c.Spec.Name, err)
-	}
-	settings, err := e.settings()
+	c, create, err := e.translate(ctx, c)
 	if err != nil {
 		return fail(c.Spec.Name, err)
 	}
-	create, err := convert(c, surroundings{
-		api:     e.api.ClientVersion(),
-		proxy:   settings.ParseProxyConfig(e.endpoint.host, nil),
-		seccomp: func(path string) (string, error) { return readProfile(c.Spec.Labels[state.LabelWorkingDir], path) },
-	})
-	if err != nil {
-		return fail(c.Spec.Name, err)
-	}
-	files, err := filesArchive(c.Spec)
+	files, err := uploads(c.Spec)
 	if err != nil {
 		return fail(create.name, err)
 	}
@@ -97,20 +131,19 @@ func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) 
 }
 
 // complete does what the call that makes a container cannot.
-func (e *Engine) complete(ctx context.Context, id string, create creation, files []byte) error {
+func (e *Engine) complete(ctx context.Context, id string, create creation, files []upload) error {
 	for _, c := range create.connect {
 		if err := e.api.NetworkConnect(ctx, c.network, id, c.endpoint); err != nil {
 			return fmt.Errorf("connect to network %s: %w", c.network, trimmed(err))
 		}
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	// Without CopyUIDGID, for that gives the files to the container's user
-	// whatever the archive says.
-	err := e.api.CopyToContainer(ctx, id, "/", bytes.NewReader(files), container.CopyToContainerOptions{})
-	if err != nil {
-		return fmt.Errorf("copy files: %w", trimmed(err))
+	for _, f := range files {
+		// Without CopyUIDGID, for that gives the files to the container's user
+		// whatever the archive says.
+		err := e.api.CopyToContainer(ctx, id, f.folder, bytes.NewReader(f.tar), container.CopyToContainerOptions{})
+		if err != nil {
+			return fmt.Errorf("copy files to %s: %w", f.folder, trimmed(err))
+		}
 	}
 	return nil
 }

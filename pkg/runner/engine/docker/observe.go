@@ -121,10 +121,19 @@ func (e *Engine) Networks(ctx context.Context) ([]state.Network, error) {
 		out = append(out, state.Network{
 			ID: n.ID, Name: n.Name, Driver: n.Driver,
 			Project: n.Labels[state.LabelProject], Key: n.Labels[state.LabelNetwork],
-			Hash: n.Labels[state.LabelHash],
+			Hash: n.Labels[state.LabelHash], Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6,
+			Options: n.Options, Labels: n.Labels, IPAMDriver: n.IPAM.Driver, Pools: pools(n.IPAM.Config),
 		})
 	}
 	return out, nil
+}
+
+func pools(in []network.IPAMConfig) []state.Pool {
+	var out []state.Pool
+	for _, p := range in {
+		out = append(out, state.Pool{Subnet: p.Subnet, IPRange: p.IPRange, Gateway: p.Gateway, Aux: p.AuxAddress})
+	}
+	return out
 }
 
 // Volumes lists all volumes.
@@ -139,6 +148,7 @@ func (e *Engine) Volumes(ctx context.Context) ([]state.Volume, error) {
 		out = append(out, state.Volume{
 			Name: v.Name, Driver: v.Driver, Created: created,
 			Project: v.Labels[state.LabelProject], Key: v.Labels[state.LabelVolume],
+			Options: v.Options, Labels: v.Labels,
 		})
 	}
 	return out, nil
@@ -150,7 +160,7 @@ func (e *Engine) Image(ctx context.Context, ref string) (state.Image, error) {
 	if err != nil {
 		return state.Image{}, failed("look up", "image", ref, err)
 	}
-	out := state.Image{ID: i.ID, Size: i.Size}
+	out := state.Image{ID: i.ID, Size: i.Size, Tagged: i.Metadata.LastTagTime}
 	if i.Config != nil {
 		out.Labels = i.Config.Labels
 	}

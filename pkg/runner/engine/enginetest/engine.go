@@ -168,7 +168,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Events", "Logs", "Exec":
+		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "Logs", "Exec":
 			return true
 		}
 		return false
@@ -256,6 +256,17 @@ func (e *Engine) SetHealth(name, health string) error {
 	}
 	c.Health = health
 	return nil
+}
+
+// Labels gives the labels of a container.
+func (e *Engine) Labels(name string) (map[string]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return maps.Clone(c.labels), nil
 }
 
 // begin records a call and asks whether it fails. The lock is held on return,
@@ -424,10 +435,16 @@ func (e *Engine) CreateNetwork(ctx context.Context, n state.NetworkSpec) error {
 	if _, ok := e.networks[n.Name]; ok {
 		return conflict("network %s already exists", n.Name)
 	}
-	e.networks[n.Name] = state.Network{
+	made := state.Network{
 		ID: e.newID("net"), Name: n.Name, Project: n.Labels[state.LabelProject],
 		Key: n.Labels[state.LabelNetwork], Driver: cmp.Or(n.Config.Driver, "bridge"), Hash: n.Labels[state.LabelHash],
+		Internal: n.Config.Internal, Attachable: n.Config.Attachable, IPv6: n.Config.EnableIPv6 != nil && *n.Config.EnableIPv6,
+		Options: n.Config.DriverOpts, Labels: n.Labels, IPAMDriver: cmp.Or(n.Config.Ipam.Driver, "default"),
 	}
+	for _, p := range n.Config.Ipam.Config {
+		made.Pools = append(made.Pools, state.Pool{Subnet: p.Subnet, IPRange: p.IPRange, Gateway: p.Gateway, Aux: p.AuxiliaryAddresses})
+	}
+	e.networks[n.Name] = made
 	return nil
 }
 
@@ -451,6 +468,36 @@ func (e *Engine) RemoveNetwork(ctx context.Context, ref string) error {
 	return nil
 }
 
+// Connect implements engine.Mutator.
+func (e *Engine) Connect(ctx context.Context, ref string, a state.Attachment) error {
+	if err := e.begin(ctx, "Connect", e.nameOf(ref)+" "+a.Network); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	c, err := e.find(ref)
+	if err != nil {
+		return err
+	}
+	n, ok := e.networks[a.Network]
+	if !ok {
+		return notFound("network", a.Network)
+	}
+	c.Networks[a.Network] = n.ID
+	return nil
+}
+
+// Disconnect implements engine.Mutator.
+func (e *Engine) Disconnect(ctx context.Context, ref, network string) error {
+	if err := e.begin(ctx, "Disconnect", e.nameOf(ref)+" "+network); err != nil {
+		return err
+	}
+	defer e.mu.Unlock()
+	if c, err := e.find(ref); err == nil {
+		maps.DeleteFunc(c.Networks, func(name, id string) bool { return name == network || id == network })
+	}
+	return nil
+}
+
 // CreateVolume implements engine.Mutator.
 func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	if err := e.begin(ctx, "CreateVolume", v.Name); err != nil {
@@ -459,7 +506,7 @@ func (e *Engine) CreateVolume(ctx context.Context, v state.VolumeSpec) error {
 	defer e.mu.Unlock()
 	e.volumes[v.Name] = state.Volume{
 		Name: v.Name, Project: v.Labels[state.LabelProject], Key: v.Labels[state.LabelVolume],
-		Driver: cmp.Or(v.Config.Driver, "local"), Created: e.clock,
+		Driver: cmp.Or(v.Config.Driver, "local"), Created: e.clock, Options: v.Config.DriverOpts, Labels: v.Labels,
 	}
 	return nil
 }

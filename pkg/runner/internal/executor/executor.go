@@ -22,6 +22,7 @@ type Engine interface {
 	engine.Mutator
 	Image(ctx context.Context, ref string) (state.Image, error)
 	Pull(ctx context.Context, ref, platform string, each func(engine.Progress)) error
+	Exec(ctx context.Context, container string, c engine.Command) (engine.ExecResult, error)
 }
 
 // Builder builds the image of a service.
@@ -147,6 +148,9 @@ func (r *run) node(ctx context.Context, n plan.Node) Outcome {
 			return r.emitEnd(out)
 		}
 	}
+	for _, id := range n.After {
+		<-r.done[id-1]
+	}
 	if changesEngine(n.Op) {
 		// Nothing is changed until every image that has to be pulled is known to be
 		// there to pull.
@@ -168,7 +172,9 @@ func (r *run) node(ctx context.Context, n plan.Node) Outcome {
 		out.Status, out.Because, out.Err = Skipped, because(ctx), nil
 	default:
 		out.Status = Failed
-		r.abort(&abortedError{n.ID})
+		if !n.Optional {
+			r.abort(&abortedError{n.ID})
+		}
 	}
 	return r.emitEnd(out)
 }

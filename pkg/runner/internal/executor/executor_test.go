@@ -311,7 +311,7 @@ func TestReplaceIfImageChanged(t *testing.T) {
 		id   string
 		want string
 	}{
-		{"sha256:1", "image unchanged, kept"},
+		{"sha256:1", "unchanged, kept"},
 		{"sha256:2", ""},
 	} {
 		t.Run(test.id, func(t *testing.T) {

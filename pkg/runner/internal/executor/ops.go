@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,12 +37,16 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 	case plan.RenameContainer:
 		r.setID(op.New.Name, op.Old.ID)
 		return "", r.Engine.RenameContainer(whole, op.Old.ID, op.New.Name)
+	case plan.ConnectContainer:
+		return "", r.Engine.Connect(whole, op.Container.ID, op.Attachment)
+	case plan.DisconnectContainer:
+		return "", r.Engine.Disconnect(whole, op.Container.ID, op.Network.ID)
 	case plan.StartContainer:
-		return r.execStart(whole, op)
+		return r.execStart(ctx, op)
 	case plan.WaitReady:
 		return r.execWait(ctx, op)
 	case plan.StopContainer:
-		return "", r.stop(ctx, op.Container.ID, op.Grace)
+		return r.execStop(ctx, op)
 	case plan.RemoveContainer:
 		return "", r.execRemoveContainer(whole, op)
 	case plan.RemoveNetwork:
@@ -146,10 +151,10 @@ func (r *run) imageLabel(ref string) map[string]string {
 // own, so that the service is away only between stop and start. A run that is
 // cut here leaves containers that the next one tells apart by their labels.
 func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string, error) {
-	if op.IfImageChanged && op.Old.ImageID == r.imageID(op.New.Image) {
+	if op.Conditional() && !r.applies(op) {
 		r.setID(op.New.Name, op.Old.ID)
 		r.setKept(op.New.Name)
-		return "image unchanged, kept", nil
+		return "unchanged, kept", nil
 	}
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
 	defer cancel()
@@ -162,7 +167,10 @@ func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string
 		labels = map[string]string{}
 	}
 	labels[state.LabelReplace] = op.Old.Name
-	carried := anonymous(op.Old, op.New)
+	var carried []state.Mount
+	if !op.RenewVolumes {
+		carried = anonymous(op.Old, op.New)
+	}
 	if len(op.New.Config.VolumesFrom) == 0 { // else some may be another container's
 		labels[state.LabelCarried] = names(carried)
 	}
@@ -172,32 +180,88 @@ func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string
 	if err != nil {
 		return "", err
 	}
-	if err := r.stop(ctx, op.Old.ID, nil); err != nil {
+	if err := r.stop(ctx, op.Old, op.Grace, op.New.Config.PreStop); err != nil {
 		return "", err
 	}
 	after, cancelAfter := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
 	defer cancelAfter()
-	if err := r.Engine.RemoveContainer(after, op.Old.ID, false); err != nil {
+	if err := r.Engine.RenameContainer(after, op.Old.ID, temporary+"_replaced"); err != nil {
 		return "", err
 	}
 	r.setID(op.New.Name, id)
 	return "", r.Engine.RenameContainer(after, id, op.New.Name)
 }
 
+// applies says that a replacement is needed after all.
+func (r *run) applies(op plan.ReplaceContainer) bool {
+	return op.IfImageChanged && op.Old.ImageID != r.imageID(op.New.Image) ||
+		op.IfReplaced != "" && !r.isKept(op.IfReplaced)
+}
+
+// removeReplaced removes the container whose place another has taken. Its
+// anonymous volumes are the other's now, or nobody's: they are kept.
+func (r *run) removeReplaced(ctx context.Context, old *state.Container, by string) error {
+	if old == nil || r.isKept(by) {
+		return nil
+	}
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
+	defer cancel()
+	return r.Engine.RemoveContainer(whole, old.ID, false)
+}
+
 // longestGrace bounds the stop of a container that sets its own grace period,
-// which a list does not tell.
+// which a list does not tell, and the hooks before it.
 const longestGrace = 10 * time.Minute
 
-// stop stops a container. An interrupt does not cut it: the engine would go on,
-// and what is said to be left running would end a moment later.
-func (r *run) stop(ctx context.Context, id string, grace *time.Duration) error {
+func (r *run) execStop(ctx context.Context, op plan.StopContainer) (string, error) {
+	if op.IfReplaced != "" && r.isKept(op.IfReplaced) {
+		return "kept running", nil
+	}
+	return "", r.stop(ctx, op.Container, op.Grace, op.Hooks)
+}
+
+// stop stops a container, after the hooks of its service. An interrupt does not
+// cut it: the engine would go on, and what is said to be left running would end a
+// moment later.
+func (r *run) stop(ctx context.Context, c state.Container, grace *time.Duration, hooks []types.ServiceHook) error {
+	ctx = context.WithoutCancel(ctx)
+	if c.State == "running" && len(hooks) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, longestGrace)
+		defer cancel()
+		if err := r.hooks(ctx, "pre_stop", c.Name, c.ID, hooks); err != nil {
+			return err
+		}
+	}
 	bound := longestGrace
 	if grace != nil {
 		bound = *grace
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound+mutationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, bound+mutationTimeout)
 	defer cancel()
-	return r.Engine.StopContainer(ctx, id, grace)
+	return r.Engine.StopContainer(ctx, c.ID, grace)
+}
+
+// hooks runs the commands of a service around a start or a stop, one after the
+// other.
+func (r *run) hooks(ctx context.Context, kind, name, id string, hooks []types.ServiceHook) error {
+	for i, hook := range hooks {
+		var env []string
+		for _, variable := range slices.Sorted(maps.Keys(hook.Environment)) {
+			if value := hook.Environment[variable]; value != nil {
+				env = append(env, variable+"="+*value)
+			}
+		}
+		end, err := r.Engine.Exec(ctx, id, engine.Command{
+			Args: hook.Command, User: hook.User, WorkingDir: hook.WorkingDir, Env: env, Privileged: hook.Privileged,
+		})
+		if err == nil && end.ExitCode != 0 {
+			err = fmt.Errorf("exit code %d: %s", end.ExitCode, strings.TrimSpace(end.Output))
+		}
+		if err != nil {
+			return fmt.Errorf("run %s[%d] of container %s: %w", kind, i, name, err)
+		}
+	}
+	return nil
 }
 
 // names lists the volumes of mounts, separated by commas.
@@ -233,14 +297,29 @@ func anonymous(old state.Container, spec state.ContainerSpec) []state.Mount {
 }
 
 func (r *run) execStart(ctx context.Context, op plan.StartContainer) (string, error) {
-	if op.IfReplaced && r.isKept(op.Container.Name) {
-		return "has done its work", nil
+	if op.IfReplaced != "" && r.isKept(op.IfReplaced) {
+		return "unchanged, kept", nil
 	}
-	if hasPortRange(op.Container) {
+	id := r.containerID(op.Container.Name, op.ID)
+	if err := r.start(ctx, op.Container, id); err != nil {
+		return "", err
+	}
+	if !r.isKept(op.Container.Name) {
+		if err := r.hooks(ctx, "post_start", op.Container.Name, id, op.Container.Config.PostStart); err != nil {
+			return "", err
+		}
+	}
+	return "", r.removeReplaced(ctx, op.Replaced, op.Container.Name)
+}
+
+func (r *run) start(ctx context.Context, c state.ContainerSpec, id string) error {
+	if hasPortRange(c) {
 		r.ranges.Lock()
 		defer r.ranges.Unlock()
 	}
-	return "", r.Engine.StartContainer(ctx, r.containerID(op.Container.Name, op.ID))
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
+	defer cancel()
+	return r.Engine.StartContainer(whole, id)
 }
 
 func hasPortRange(c state.ContainerSpec) bool {
@@ -254,6 +333,9 @@ func hasPortRange(c state.ContainerSpec) bool {
 
 func (r *run) execWait(ctx context.Context, op plan.WaitReady) (string, error) {
 	result, err := r.Waiter.Wait(ctx, r.containerID(op.Container.Name, op.ID), op.Condition)
+	if err == nil {
+		err = r.removeReplaced(ctx, op.Replaced, op.Container.Name)
+	}
 	switch {
 	case err != nil:
 		return "", err

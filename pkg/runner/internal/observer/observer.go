@@ -39,6 +39,46 @@ func WantOf(d state.Desired) Want {
 	return w
 }
 
+// Compare looks closer at what the lists leave open: containers that were made
+// from another definition than today's, or by another tool, and who is on a
+// network that has to be replaced.
+func Compare(ctx context.Context, e engine.Observer, d state.Desired, o *state.Observed) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range o.Containers {
+		c := &o.Containers[i]
+		s, known := d.Service(c.Service)
+		if !known || c.Number < 1 || c.Number > len(s.Containers) || state.SameHash(*c, *s) {
+			continue
+		}
+		if _, there := o.Images[s.Image]; !there {
+			continue // it is replaced with its image
+		}
+		g.Go(func() error {
+			differences, err := e.Compare(ctx, c.ID, engine.CreateContainer{Spec: s.Containers[c.Number-1]})
+			if errdefs.IsNotFound(err) {
+				return nil // it has gone since the list was made
+			}
+			c.Compared, c.Differences = true, differences
+			return err
+		})
+	}
+	if slices.ContainsFunc(d.Networks, func(n state.NetworkSpec) bool { return o.Replaces(n) }) {
+		g.Go(func() error {
+			all, err := e.Containers(ctx, "")
+			for _, c := range all {
+				if c.Project != d.Project && len(c.Networks) > 0 {
+					o.Strangers = append(o.Strangers, c)
+				}
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("observe project %s: %w", d.Project, err)
+	}
+	return nil
+}
+
 // Observe asks the engine for everything at once: one call for containers, one
 // for networks, one for volumes and one for each image.
 func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, error) {

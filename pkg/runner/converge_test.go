@@ -1,0 +1,246 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine/enginetest"
+	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// calls gives the calls that changed something, in their order.
+func calls(e *enginetest.Engine) []string {
+	var out []string
+	for _, c := range e.Calls() {
+		out = append(out, c.String())
+	}
+	return out
+}
+
+// up brings a stack up and fails the test when it cannot.
+func up(t *testing.T, e *enginetest.Engine, text string, o runner.UpOptions) *runner.Report {
+	t.Helper()
+	report, err := runner.New(e).Up(t.Context(), project(t, text), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// The service is away from the stop of the old container to the start of the new
+// one, and the old one goes last.
+func TestOrderOfAReplacement(t *testing.T) {
+	const before, after = `{services: {web: {image: web, network_mode: none}}}`, `{services: {web: {image: web, network_mode: none, environment: {LEVEL: debug}}}}`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	old, err := e.Inspect(t.Context(), "shop-web-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ForgetCalls()
+	report := up(t, e, after, runner.UpOptions{})
+	if got, want := report.Plan.Nodes[0].Cause, "environment.LEVEL: debug is new"; got != want {
+		t.Errorf("cause %q, want %q", got, want)
+	}
+	want := []string{
+		"CreateContainer " + old.ID[:12] + "_shop-web-1", "StopContainer shop-web-1",
+		"RenameContainer " + old.ID[:12] + "_shop-web-1_replaced", "RenameContainer shop-web-1",
+		"StartContainer shop-web-1", "RemoveContainer " + old.ID[:12] + "_shop-web-1_replaced",
+	}
+	if diff := cmp.Diff(want, calls(e)); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+// With rollback the old container comes back when the new one cannot start, ends
+// or never gets healthy; without, it is not started again.
+func TestRollback(t *testing.T) {
+	const before = `{services: {web: {image: web, healthcheck: {test: [CMD, ready], start_period: 1s, start_interval: 1ms}}}}`
+	const after = `{services: {web: {image: web, user: other, healthcheck: {test: [CMD, ready], start_period: 1s, start_interval: 1ms}}}}`
+	for _, test := range []struct {
+		name   string
+		breaks func(e *enginetest.Engine, old string)
+	}{
+		{"it ends", func(e *enginetest.Engine, old string) {
+			e.FailWith(func(c enginetest.Call) error {
+				if c.Method == "StartContainer" { // the old one is to run well
+					e.Behave("web", enginetest.Behaviour{Exits: !ranBefore(e, old), ExitCode: 3})
+				}
+				return nil
+			})
+		}},
+		{"it cannot start", func(e *enginetest.Engine, old string) {
+			e.FailWith(func(c enginetest.Call) error {
+				if c.Method == "StartContainer" && !ranBefore(e, old) {
+					return errors.New("out of memory")
+				}
+				return nil
+			})
+		}},
+		{"the old one cannot be put aside", func(e *enginetest.Engine, _ string) {
+			e.FailWith(func(c enginetest.Call) error {
+				if c.Method == "RenameContainer" && strings.HasSuffix(c.Name, "_replaced") {
+					return errors.New("not now")
+				}
+				return nil
+			})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := newEngine()
+			up(t, e, before, runner.UpOptions{})
+			old, err := e.Inspect(t.Context(), "shop-web-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.breaks(e, old.ID)
+			_, err = runner.New(e).Up(t.Context(), project(t, after), runner.UpOptions{Rollback: true})
+			var failed *runner.FailedError
+			if !errors.As(err, &failed) {
+				t.Fatalf("got %v", err)
+			}
+			if diff := cmp.Diff([]string{"shop-web-1"}, failed.RolledBack); diff != "" || failed.Rollback != nil {
+				t.Errorf("rolled back (-want +got):\n%s%v", diff, failed.Rollback)
+			}
+			now, err := e.Inspect(t.Context(), "shop-web-1")
+			if err != nil || now.ID != old.ID || now.State != "running" {
+				t.Errorf("web is %+v, %v; want %s, running", now, err, old.ID)
+			}
+			if all, err := e.Containers(t.Context(), "shop"); err != nil || len(all) != 1 {
+				t.Errorf("left: %v, %v", all, err)
+			}
+		})
+	}
+}
+
+// ranBefore says that the container which has the service's name is that one.
+func ranBefore(e *enginetest.Engine, id string) bool {
+	all, err := e.Containers(context.Background(), "shop")
+	return err == nil && slices.ContainsFunc(all, func(c state.Container) bool { return c.Name == "shop-web-1" && c.ID == id })
+}
+
+// What nothing requires may fail: what would have liked it starts, and up ends
+// well, with a warning.
+func TestOptionalDependency(t *testing.T) {
+	e := newEngine()
+	e.Behave("db", enginetest.Behaviour{Exits: true, ExitCode: 1, Log: []string{"no disk"}})
+	events := &recorder{}
+	_, err := runner.New(e, runner.WithEvents(events)).Up(t.Context(), project(t, `
+services:
+  web: {image: web, depends_on: {db: {condition: service_healthy, required: false}}}
+  db: {image: db, healthcheck: {test: [CMD, ready]}}
+`), runner.UpOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if web, err := e.Inspect(t.Context(), "shop-web-1"); err != nil || web.State != "running" {
+		t.Errorf("web is %+v, %v", web, err)
+	}
+	if !slices.ContainsFunc(events.lines, func(l string) bool {
+		return strings.HasPrefix(l, "warning") && strings.HasSuffix(l, "nothing requires db, so the rest goes on without it")
+	}) {
+		t.Errorf("no warning in:\n%s", strings.Join(events.lines, "\n"))
+	}
+}
+
+// The content of a config file is part of what a container runs.
+func TestChangedConfigFile(t *testing.T) {
+	const text = `
+services: {web: {image: web, network_mode: none, configs: [conf]}}
+configs: {conf: {file: ./app.conf}}
+`
+	dir := t.TempDir()
+	write := func(content string) {
+		if err := os.WriteFile(filepath.Join(dir, "app.conf"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := newEngine()
+	r := runner.New(e)
+	for _, step := range []struct{ content, cause string }{
+		{"a", "does not exist"},
+		{"a", ""},
+		{"b", "files./conf: ca978112ca1b → 3e23e8160039"},
+	} {
+		write(step.content)
+		report, err := r.Up(t.Context(), projecttest.Load(t, dir, text, nil), runner.UpOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cause := ""
+		if len(report.Plan.Nodes) > 0 {
+			cause = report.Plan.Nodes[0].Cause
+		}
+		if cause != step.cause {
+			t.Errorf("content %s: cause %q, want %q", step.content, cause, step.cause)
+		}
+	}
+}
+
+// Hooks run after the start and before the stop, in the container.
+func TestHooks(t *testing.T) {
+	const text = `
+services:
+  web:
+    image: web
+    network_mode: none
+    post_start: [{command: [warm, up]}]
+    pre_stop: [{command: [drain]}]
+`
+	e := newEngine()
+	up(t, e, text, runner.UpOptions{})
+	e.ForgetCalls()
+	up(t, e, text, runner.UpOptions{ForceRecreate: true})
+	var got []string
+	for _, c := range e.AllCalls() {
+		switch c.Method {
+		case "StopContainer", "StartContainer", "Exec":
+			got = append(got, c.Method)
+		}
+	}
+	if diff := cmp.Diff([]string{"Exec", "StopContainer", "StartContainer", "Exec"}, got); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	e.Behave("web", enginetest.Behaviour{FailingProbes: -1, ProbeOutput: "cold"})
+	_, err := runner.New(e).Up(t.Context(), project(t, text), runner.UpOptions{ForceRecreate: true})
+	if err == nil || !strings.Contains(err.Error(), "run pre_stop[0] of container shop-web-1: exit code 1: cold") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A network that changed is made anew under the containers, which stay.
+func TestNetworkMadeAnew(t *testing.T) {
+	const before = `{services: {web: {image: web, networks: [back]}}, networks: {back: {}}}`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	e.ForgetCalls()
+	up(t, e, strings.Replace(before, "back: {}", "back: {internal: true}", 1), runner.UpOptions{})
+	networks, err := e.Networks(t.Context())
+	if err != nil || len(networks) != 1 {
+		t.Fatal(networks, err)
+	}
+	want := []string{"Disconnect shop-web-1 " + "net", "RemoveNetwork net", "CreateNetwork shop_back", "Connect shop-web-1 shop_back"}
+	got := calls(e)
+	for i := range got { // ids are the engine's
+		if at := strings.Index(got[i], " net0"); at >= 0 {
+			got[i] = got[i][:at+4]
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	e.ForgetCalls()
+	up(t, e, strings.Replace(before, "back: {}", "back: {internal: true}", 1), runner.UpOptions{})
+	if again := calls(e); len(again) != 0 {
+		t.Errorf("a second up did %v", again)
+	}
+}

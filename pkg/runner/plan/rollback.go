@@ -1,0 +1,60 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/stackctl/stackctl/pkg/runner/state"
+)
+
+// Rollback decides how containers come back whose replacement did not work out:
+// the new one goes, the old one gets its name and its networks again and is
+// started if it ran. The snapshot is one from after the run that failed.
+func Rollback(failed []ReplaceContainer, o state.Observed) *Plan {
+	p := &Plan{Project: o.Project}
+	for _, op := range failed {
+		at := slices.IndexFunc(o.Containers, func(c state.Container) bool { return c.ID == op.Old.ID })
+		if at < 0 {
+			p.warn("%s cannot be rolled back: the container before it is gone", op.New.Name)
+			continue
+		}
+		old := o.Containers[at]
+		var needs []int
+		for _, c := range o.Containers {
+			if c.Service != op.New.Service || c.Number != op.New.Number || c.ID == old.ID {
+				continue
+			}
+			const cause = "did not work out"
+			stop := 0
+			if isRunning(c) {
+				stop = p.add(StopContainer{Container: c, Grace: op.Grace}, cause)
+			}
+			needs = append(needs, p.add(RemoveContainer{Container: c}, cause, stop))
+		}
+		const cause = "was there before"
+		if old.Name != op.New.Name {
+			needs = append(needs, p.add(RenameContainer{old, op.New}, cause, needs...))
+		}
+		for _, name := range slices.Sorted(maps.Keys(op.Old.Networks)) {
+			if _, on := old.Networks[name]; !on {
+				needs = append(needs, p.add(ConnectContainer{old, attachment(op.New, name)}, cause, needs...))
+			}
+		}
+		if isRunning(op.Old) && !isRunning(old) {
+			start := p.add(StartContainer{Container: op.New, ID: old.ID}, cause, needs...)
+			p.add(WaitReady{Container: op.New, ID: old.ID, Condition: state.Healthy}, cause, start)
+		}
+	}
+	return p
+}
+
+// attachment gives a container's place on a network as the definition has it, or
+// else one under the names that every container has.
+func attachment(c state.ContainerSpec, network string) state.Attachment {
+	for _, a := range c.Networks {
+		if a.Network == network {
+			return a
+		}
+	}
+	return state.Attachment{Network: network, Aliases: []string{c.Service, c.Name}}
+}

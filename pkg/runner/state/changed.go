@@ -1,0 +1,52 @@
+package state
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// shownLength is how many characters of a value a [Difference] shows.
+const shownLength = 60
+
+var (
+	// secretWord is what the names of secrets have in them.
+	secretWord = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|cred|auth|private|dsn|salt`)
+	// secretURL is a URL with a password in it.
+	secretURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
+	// longWord is one that may be a key by itself, whatever it is called.
+	longWord = regexp.MustCompile(`[A-Za-z0-9+_=-]{24,}`)
+)
+
+// Changed is the difference between two values of a field, fit to be shown: what
+// looks like a secret by its name or by either value is left out, and what is
+// long is cut. An empty value stands for nothing.
+func Changed(path, old, wanted string) Difference {
+	if secretWord.MatchString(path) || looksSecret(old) || looksSecret(wanted) {
+		return Difference{Path: path}
+	}
+	return Difference{Path: path, Old: cut(old), New: cut(wanted)}
+}
+
+// looksSecret is generous: a value that is not shown costs a look into the file,
+// one that is shown may end in a log.
+func looksSecret(value string) bool {
+	if secretWord.MatchString(value) || secretURL.MatchString(value) {
+		return true
+	}
+	for _, word := range longWord.FindAllString(value, -1) {
+		if strings.ContainsAny(word, "0123456789") && strings.ContainsAny(strings.ToLower(word), "abcdefghijklmnopqrstuvwxyz") {
+			return true
+		}
+	}
+	return false
+}
+
+// cut shortens a value to what is shown of it, on one line.
+func cut(value string) string {
+	value = strings.ReplaceAll(value, "\n", `\n`)
+	if utf8.RuneCountInString(value) <= shownLength {
+		return value
+	}
+	return string([]rune(value)[:shownLength-1]) + "…"
+}
