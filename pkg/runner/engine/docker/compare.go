@@ -188,7 +188,7 @@ func (w *view) settle(is *view, s defaults) {
 	w.settleImage(s.image)
 	w.settleIdentity(is, s)
 	w.settleHealth(is)
-	w.settleResources(s.info)
+	w.settleResources(is, s.info)
 	h := &w.host
 	if h.ShmSize == 0 {
 		h.ShmSize = defaultShmSize
@@ -360,8 +360,9 @@ func probes(h *container.HealthConfig) bool {
 
 // settleResources follows what an engine derives, and what it discards because
 // its kernel cannot do it.
-func (w *view) settleResources(info system.Info) {
-	r := &w.host.Resources
+func (w *view) settleResources(is *view, info system.Info) {
+	r, there := &w.host.Resources, is.host.Resources
+	derived := r.MemorySwap == 0 && there.MemorySwap == 2*there.Memory
 	if r.Memory > 0 {
 		switch {
 		case !info.MemoryLimit:
@@ -371,6 +372,9 @@ func (w *view) settleResources(info system.Info) {
 		case r.MemorySwap == 0:
 			r.MemorySwap = 2 * r.Memory
 		}
+	}
+	if derived && info.SwapLimit { // it follows from the memory, which is compared
+		r.MemorySwap = there.MemorySwap
 	}
 	if !info.PidsLimit {
 		r.PidsLimit = nil
