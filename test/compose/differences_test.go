@@ -224,6 +224,30 @@ var differences = []difference{
 		},
 	},
 	{
+		Reason: "Docker Compose loses the :ro of volumes_from: SERVICE:ro.",
+		File:   "volumes-from",
+		At: []place{
+			{Path: "/containers/PROJECT-reader-1/HostConfig/VolumesFrom/-", Compose: `"<container PROJECT-main-1>"`, Stackctl: `"<container PROJECT-main-1>:ro"`},
+			{Path: "/containers/PROJECT-reader-1/Mounts/-/RW", Compose: `true`, Stackctl: `false`},
+		},
+	},
+	{
+		Reason: "A config or secret that is a file of the host, with a uid, gid or mode: Compose mounts it, with the owner and mode that it has on the host, and says in a warning that the rest is ignored. stackctl copies it into the container, with those.",
+		File:   "files-with-owners",
+		At: []place{
+			{Path: "/containers/PROJECT-web-1/HostConfig/Mounts", Compose: `.*"Target":"/run/secrets/password".*`, Stackctl: absent},
+			{Path: "/containers/PROJECT-web-1/Mounts", Compose: `.*"Destination":"/run/secrets/password".*`, Stackctl: absent},
+			{Path: "/look/PROJECT-web-1", Compose: `"/run/secrets/password 644 0:0.*`, Stackctl: `"/run/secrets/password 400 1000:1000.*`},
+		},
+	},
+	{
+		Reason: "Compose names the first network of a container by its id when it is somebody else's.",
+		File:   "external-links",
+		At: []place{
+			{Path: "/containers/PROJECT-web-1/HostConfig/NetworkMode", Compose: `"<network PROJECT-net>"`, Stackctl: `"PROJECT-net"`},
+		},
+	},
+	{
 		Reason: "With several env_file, a reference in one means what that file says first, then the files before it. Newer releases of Compose do so too.",
 		File:   "environment",
 		At: []place{

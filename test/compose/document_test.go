@@ -70,7 +70,7 @@ func writeDocument(files []corpusFile) string {
 		func(f corpusFile) (string, bool) {
 			return fmt.Sprintf("| %s (%s) |", f.about, fileLink(f.name)), f.OnlyStackctl && f.Waiting == ""
 		})
-	section(write, "What stackctl refuses until it can do it", "| what | file |", files,
+	section(write, "What stackctl cannot do yet", "| what | file |", files,
 		func(f corpusFile) (string, bool) {
 			return fmt.Sprintf("| %s | %s |", f.Waiting, fileLink(f.name)), f.Waiting != ""
 		})

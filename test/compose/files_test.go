@@ -5,8 +5,10 @@ package compose
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,7 +51,8 @@ type corpusFile struct {
 	// of [difference].
 	OnlyStackctl bool `yaml:"only_stackctl"`
 	Want         map[string]string
-	// Waiting says what stackctl lacks to run the file: until then it refuses.
+	// Waiting says what stackctl lacks to run the file as it should: until then it
+	// refuses it, or makes something else.
 	Waiting string
 }
 
@@ -59,6 +62,17 @@ func (f corpusFile) expected(api string) string {
 		return ""
 	}
 	return f.Refused
+}
+
+// lacks gives a line for everything in Want that is not so.
+func (f corpusFile) lacks(made any) []string {
+	var out []string
+	for _, path := range slices.Sorted(maps.Keys(f.Want)) {
+		if got := valueAt(made, path); got != f.Want[path] {
+			out = append(out, fmt.Sprintf("%s is %v, want %q", path, got, f.Want[path]))
+		}
+	}
+	return out
 }
 
 // corpusFiles reads the corpus.

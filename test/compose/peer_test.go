@@ -142,6 +142,12 @@ func (p *peer) snapshot(ctx context.Context, project string, look func(ctx conte
 		}
 		containers[name] = doc
 		n.knows(c.ID, "container "+name)
+		networks, _ := valueAt(doc, "/NetworkSettings/Networks").(map[string]any)
+		for network := range networks {
+			if id, _ := valueAt(networks, "/"+escape(network)+"/NetworkID").(string); id != "" {
+				n.knows(id, "network "+network)
+			}
+		}
 		mounts, _ := doc["Mounts"].([]any)
 		for _, m := range mounts {
 			mount, _ := m.(map[string]any)
