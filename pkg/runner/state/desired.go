@@ -239,7 +239,7 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 			LabelWorkingDir:  p.WorkingDir,
 			LabelConfigFiles: strings.Join(p.ComposeFiles, ","),
 			LabelComposeHash: s.ComposeHash,
-			LabelDependsOn:   formatDependsOn(s.DependsOn),
+			LabelDependsOn:   formatDependsOn(p, s.DependsOn),
 			LabelHash:        s.Hash,
 			LabelFiles:       formatDigests(files),
 		})
@@ -363,10 +363,14 @@ func buildSecrets(p *types.Project, config types.ServiceConfig) ([]File, error) 
 	return out, nil
 }
 
-// formatDependsOn writes [LabelDependsOn].
-func formatDependsOn(deps []Dependency) string {
+// formatDependsOn writes [LabelDependsOn]. Optional dependencies that the project
+// does not run are left out, as Compose does: nothing is ordered by them.
+func formatDependsOn(p *types.Project, deps []Dependency) string {
 	var parts []string
 	for _, d := range deps {
+		if _, there := p.Services[d.Service]; !there {
+			continue
+		}
 		parts = append(parts, fmt.Sprintf("%s:%s:%t", d.Service, d.Condition, d.Restart))
 	}
 	return strings.Join(parts, ",")

@@ -188,6 +188,25 @@ secrets: {token: {external: true}}
 	}
 }
 
+// The label orders a `down`, so it names only what the project runs.
+func TestDependsOnLabelLeavesAbsentOut(t *testing.T) {
+	d := flatten(t, `
+name: shop
+services:
+  web:
+    image: nginx
+    depends_on:
+      db: {condition: service_started}
+      tracing: {condition: service_started, required: false}
+  db: {image: postgres}
+  tracing: {image: jaeger, profiles: [debug]}
+`)
+	s, _ := d.Service("web")
+	if got := s.Containers[0].Labels[state.LabelDependsOn]; got != "db:service_started:false" {
+		t.Errorf("label %q", got)
+	}
+}
+
 func TestParseDependsOn(t *testing.T) {
 	want := []state.Dependency{
 		{Service: "db", Condition: "service_healthy", Restart: true, Required: true},
