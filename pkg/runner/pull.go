@@ -38,7 +38,7 @@ func (r *Runner) Pull(ctx context.Context, p *types.Project, o PullOptions) (*Re
 	if err != nil {
 		return nil, err
 	}
-	builder := map[string]string{} // image -> a service that builds it
+	builder := map[string]string{}          // image -> a service that builds it
 	for _, name := range p.ServiceNames() { // sorted
 		if s := p.Services[name]; s.Build != nil && builder[s.Image] == "" {
 			builder[s.Image] = name
