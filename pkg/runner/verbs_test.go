@@ -32,10 +32,10 @@ type until struct {
 }
 
 func (u *until) Emit(e event.Event) {
-	switch e.Kind {
-	case event.Failed:
+	if e.Kind == event.Failed {
 		u.once.Do(func() { close(u.failed) })
-	case event.Warning:
+	}
+	if e.Kind == event.Warning {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		u.warnings = append(u.warnings, e.Message)

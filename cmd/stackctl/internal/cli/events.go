@@ -70,7 +70,7 @@ func runEvents(ctx context.Context, app *App, o *eventsOptions) error {
 		return err
 	}
 	defer closeEngine()
-	if _, err := s.withContainers(ctx, e, o.services); err != nil {
+	if err := s.checkKnown(ctx, e, o.services); err != nil {
 		return err
 	}
 	// Someone who stops reading, as head does, ends it.

@@ -57,7 +57,7 @@ func runRestart(ctx context.Context, app *App, o *restartOptions) error {
 		return err
 	}
 	defer closeEngine()
-	if _, err := s.withContainers(ctx, e, o.services); err != nil {
+	if err := s.checkKnown(ctx, e, o.services); err != nil {
 		return err
 	}
 	options := runner.RestartOptions{Services: o.services, NoDeps: o.noDeps, Grace: o.timeout, Hooks: s.hooks(ctx)}

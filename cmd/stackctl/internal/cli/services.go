@@ -7,33 +7,26 @@ import (
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
-// withContainers gives the services among names that have a container in the
-// project. One that neither a container nor the stack has is an error: a command
-// that works from labels takes either.
-func (s *source) withContainers(ctx context.Context, e engine.Engine, names []string) ([]string, error) {
+// checkKnown refuses a service that neither a container of the project nor the
+// stack has: a command that works from labels takes either.
+func (s *source) checkKnown(ctx context.Context, e engine.Engine, names []string) error {
 	if len(names) == 0 {
-		return nil, nil
+		return nil
 	}
 	containers, err := e.Containers(ctx, s.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	there := map[string]bool{}
-	for _, c := range containers {
-		there[c.Service] = true
-	}
-	var out []string
 	for _, name := range names {
-		switch {
-		case there[name]:
-			out = append(out, name)
-		case !slices.Contains(s.services(), name):
-			return nil, s.unknown(name)
+		there := slices.ContainsFunc(containers, func(c state.Container) bool { return c.Service == name })
+		if !there && !slices.Contains(s.services(), name) {
+			return s.unknown(name)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // showPlan prints what a command would do: its --dry-run.

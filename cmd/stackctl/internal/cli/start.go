@@ -64,7 +64,7 @@ func runStart(ctx context.Context, app *App, o *startOptions) error {
 		return err
 	}
 	defer closeEngine()
-	if _, err := s.withContainers(ctx, e, o.services); err != nil {
+	if err := s.checkKnown(ctx, e, o.services); err != nil {
 		return err
 	}
 	options := runner.StartOptions{Services: o.services, Wait: o.wait, WaitTimeout: *o.waitTimeout, Hooks: s.hooks(ctx)}

@@ -55,7 +55,7 @@ func runStop(ctx context.Context, app *App, o *stopOptions) error {
 		return err
 	}
 	defer closeEngine()
-	if _, err := s.withContainers(ctx, e, o.services); err != nil {
+	if err := s.checkKnown(ctx, e, o.services); err != nil {
 		return err
 	}
 	options := runner.StopOptions{Services: o.services, Grace: o.timeout, Hooks: s.hooks(ctx)}

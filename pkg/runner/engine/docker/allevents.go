@@ -49,13 +49,11 @@ func (e *Engine) AllEvents(ctx context.Context, o engine.EventOptions, each func
 // for. One that stops ends it in the same way, but answers no more.
 func (e *Engine) endOfEvents(ctx context.Context, err error, o engine.EventOptions) error {
 	ended := err == nil || errors.Is(err, io.EOF)
-	_, pingErr := e.api.Ping(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return nil
-	case pingErr != nil:
+	if _, pingErr := e.api.Ping(ctx); pingErr != nil && ctx.Err() == nil {
 		return e.unreachable(ctx, pingErr)
-	case ended && !o.Until.IsZero():
+	}
+	switch {
+	case ctx.Err() != nil, ended && !o.Until.IsZero():
 		return nil
 	case ended:
 		err = fmt.Errorf("the engine ended the stream: %w", io.ErrUnexpectedEOF)

@@ -109,8 +109,18 @@ func (s *steps) status(record []byte) error {
 	if err != nil {
 		return err
 	}
-	s.each(engine.Progress{ID: vertex, Text: name, Current: current, Total: total})
+	s.each(engine.Progress{ID: vertex, Text: shortDigest(name), Current: current, Total: total})
 	return nil
+}
+
+// shortDigest shortens the digest that the progress of a layer is named after.
+func shortDigest(name string) string {
+	const prefix, length = "sha256:", 12
+	at := strings.Index(name, prefix)
+	if at < 0 || len(name) < at+len(prefix)+length {
+		return name
+	}
+	return name[:at] + name[at+len(prefix):][:length]
 }
 
 // log is output of a step: vertex=1, msg=4.

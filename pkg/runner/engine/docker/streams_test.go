@@ -408,7 +408,7 @@ func TestBuildKitTrace(t *testing.T) {
 		fmt.Fprintf(&answer, `{"id": "moby.buildkit.trace", "aux": %s}`+"\n", aux)
 	}
 	trace(pb(1, pb(1, "d1", 3, "FROM app", 4, 1), 1, pb(1, "d2", 3, "RUN make", 5, pb(1, 1))))
-	trace(pb(2, pb(1, "pulling", 2, "d1", 4, 5, 5, 10)))
+	trace(pb(2, pb(1, "extracting sha256:"+strings.Repeat("0a", 32), 2, "d1", 4, 5, 5, 10)))
 	for i := range 30 {
 		trace(pb(3, pb(1, "d2", 3, 1, 4, fmt.Sprintf("line %d\n", i))))
 	}
@@ -425,7 +425,7 @@ func TestBuildKitTrace(t *testing.T) {
 	want := []engine.Progress{
 		{ID: "d1", Text: "CACHED FROM app"},
 		{ID: "d2", Text: "RUN make"},
-		{ID: "d1", Text: "pulling", Current: 5, Total: 10},
+		{ID: "d1", Text: "extracting 0a0a0a0a0a0a", Current: 5, Total: 10},
 		{ID: "d2", Text: "line 0"},
 	}
 	if diff := cmp.Diff(want, got[:4]); diff != "" {
