@@ -65,7 +65,13 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	if err != nil {
 		return fail(err)
 	}
-	out = append(out, files...)
+	for _, target := range files {
+		// One that is mounted elsewhere now is told of as a mount.
+		moved := func(m state.Difference) bool { return m.Path == "volumes."+target }
+		if !slices.ContainsFunc(out, moved) {
+			out = append(out, state.Difference{Path: filePath(c.Spec.Config, target)})
+		}
+	}
 	slices.SortStableFunc(out, func(a, b state.Difference) int { return strings.Compare(a.Path, b.Path) })
 	return slices.Compact(out), nil // links are with each network
 }
@@ -416,32 +422,27 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 	return out
 }
 
-// compareFiles compares what configs and secrets hold: by the digests that stand
-// with the container. One without them, which Docker Compose made, is asked for
+// compareFiles gives the targets of configs and secrets that hold something else:
+// by the digests that stand with the container. One without them, which Docker Compose made, is asked for
 // the files that were written into it.
-func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, spec state.ContainerSpec) ([]state.Difference, error) {
-	var changed []string
+func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, spec state.ContainerSpec) ([]string, error) {
 	if is[state.LabelFiles] != "" {
-		changed = changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles]))
-	} else {
-		for _, f := range spec.Files {
-			if f.Source != "" {
-				continue // mounted, and compared as such
-			}
-			same, err := e.holds(ctx, id, f)
-			if err != nil {
-				return nil, err
-			}
-			if !same {
-				changed = append(changed, f.Target)
-			}
+		return changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles])), nil
+	}
+	var changed []string
+	for _, f := range spec.Files {
+		if f.Source != "" {
+			continue // mounted, and compared as such
+		}
+		same, err := e.holds(ctx, id, f)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			changed = append(changed, f.Target)
 		}
 	}
-	var out []state.Difference
-	for _, target := range changed {
-		out = append(out, state.Difference{Path: filePath(spec.Config, target)})
-	}
-	return out, nil
+	return changed, nil
 }
 
 // changedFiles gives the targets whose digests differ, sorted.

@@ -224,14 +224,18 @@ func TestCompareAfterTheEngine(t *testing.T) {
 			},
 		},
 		{
-			name:    "an entrypoint of nothing",
-			image:   func(i *image.InspectResponse) { i.Config.Cmd, i.Config.Entrypoint = []string{"serve"}, []string{"/entry"} },
+			name: "an entrypoint of nothing",
+			image: func(i *image.InspectResponse) {
+				i.Config.Cmd, i.Config.Entrypoint = []string{"serve"}, []string{"/entry"}
+			},
 			service: `entrypoint: [""]`,
 			is:      func(c *container.InspectResponse) { c.Config.Cmd = nil },
 		},
 		{
-			name:    "part of a healthcheck",
-			image:   func(i *image.InspectResponse) { i.Config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "true"}, Retries: 7} },
+			name: "part of a healthcheck",
+			image: func(i *image.InspectResponse) {
+				i.Config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "true"}, Retries: 7}
+			},
 			service: "healthcheck: {interval: 9s}",
 			is: func(c *container.InspectResponse) {
 				c.Config.Healthcheck = &container.HealthConfig{Test: []string{"CMD", "true"}, Retries: 7, Interval: 8 * time.Second}
