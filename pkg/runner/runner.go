@@ -67,11 +67,12 @@ func (r *Runner) observe(ctx context.Context, p *types.Project, anyDefinition bo
 // Plan says what Up would do, and changes nothing. The engine's ports are not
 // looked at.
 func (r *Runner) Plan(ctx context.Context, p *types.Project, o UpOptions) (*plan.Plan, error) {
-	desired, observed, err := r.observe(ctx, p, o.SkipDefinitions)
+	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Reconcile(desired, observed, o.reconcile(r.now()))
+	_, _, todo, err := r.decide(ctx, p, info, o)
+	return todo, err
 }
 
 // PlanDown says what Down would do, and changes nothing.

@@ -121,11 +121,7 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	if err != nil {
 		return nil, err
 	}
-	desired, observed, err := r.observe(ctx, p, o.SkipDefinitions)
-	if err != nil {
-		return nil, err
-	}
-	todo, err := plan.Reconcile(desired, observed, o.reconcile(r.now()))
+	desired, observed, todo, err := r.decide(ctx, p, info, o)
 	if err != nil {
 		return nil, err
 	}

@@ -23,20 +23,37 @@ import (
 // loader has nothing more to say; then it checks what has come out. It runs
 // only when loading has failed, so it may be slow.
 func (s *source) diagnose(ctx context.Context, cause error) []Problem {
+	d := s.newDiagnosis()
+	if d.parse() {
+		d.variables()
+		d.checkRest(ctx, d.reduce(ctx))
+	}
+	return d.orElse(cause)
+}
+
+func (s *source) newDiagnosis() *diagnosis {
 	d := &diagnosis{source: *s, cuts: cuts{}}
 	d.env = maps.Clone(d.env)
 	if d.env == nil {
 		d.env = map[string]string{}
 	}
-	if d.parse() {
-		d.variables()
-		d.checkRest(ctx, d.reduce(ctx))
+	return d
+}
+
+// orElse gives what was found, or else the loader's word: for what is not YAML, or
+// nothing that this package understands.
+func (d *diagnosis) orElse(cause error) []Problem {
+	if len(d.problems) > 0 {
+		return d.problems
 	}
-	if len(d.problems) == 0 {
-		// Not YAML, or nothing that this package understands: the loader's word.
-		for _, f := range d.explain(cause) {
-			d.problems = append(d.problems, f.Problem)
+	for _, f := range d.explain(cause) {
+		// The loader stops at the first fault, which may be in a file before.
+		if f.Path != "" && d.notYAML != nil {
+			d.problems = append(d.problems, Problem{
+				File: d.broken, Message: "not YAML: " + strings.TrimPrefix(oneLine(d.notYAML.Error()), "yaml: "),
+			})
 		}
+		d.problems = append(d.problems, f.Problem)
 	}
 	return d.problems
 }
@@ -50,6 +67,10 @@ type diagnosis struct {
 	source
 	docs []yamlDocument
 	cuts cuts
+	// broken is the first file that is not YAML, notYAML says why; empty and nil
+	// when all are.
+	broken  string
+	notYAML error
 	// edited is set when docs differ from the files' text. As long as they do
 	// not, the author's text is loaded, so that the loader's line numbers fit.
 	edited   bool
@@ -76,6 +97,7 @@ func (d *diagnosis) parse() bool {
 				break
 			}
 			if err != nil {
+				d.broken, d.notYAML = file.Filename, err
 				return false
 			}
 			d.docs = append(d.docs, yamlDocument{file: i, root: doc.Content[0]})
@@ -137,8 +159,8 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 	}
 }
 
-func (d *diagnosis) variable(name string) (string, bool) {
-	return (&types.ConfigDetails{Environment: d.env}).LookupEnv(name)
+func (s *source) variable(name string) (string, bool) {
+	return (&types.ConfigDetails{Environment: s.env}).LookupEnv(name)
 }
 
 // placeholder stands for a missing variable. A digit fits most places where a

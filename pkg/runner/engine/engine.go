@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/stackctl/stackctl/pkg/runner/state"
@@ -229,7 +230,8 @@ type Progress struct {
 
 // BuildRequest asks for an image from a Dockerfile.
 type BuildRequest struct {
-	// Context is the folder that is sent, less what its .dockerignore names.
+	// Context is the folder that is sent, less what its .dockerignore names; or the
+	// address of a repository or an archive, which the engine fetches itself.
 	Context string
 	// Dockerfile is relative to Context. Inline holds its text instead.
 	Dockerfile string
@@ -245,6 +247,29 @@ type BuildRequest struct {
 	ExtraHosts []string
 	NoCache    bool
 	Pull       bool
+	// CacheFrom are images whose layers and inline caches may be taken over.
+	CacheFrom []string
+	// ShmSize is in bytes; zero for the engine's default.
+	ShmSize int64
+	Ulimits []Ulimit
+	// Isolation is for engines on Windows; empty for the default.
+	Isolation string
+	// Secrets are what RUN --mount=type=secret can ask for, by id.
+	Secrets map[string][]byte
+	// Agents are the sockets of ssh agents that RUN --mount=type=ssh can ask for,
+	// by id; an empty path stands for the user's own agent.
+	Agents map[string]string
+}
+
+// Remote says that the context is not a folder of this machine.
+func (b BuildRequest) Remote() bool {
+	return strings.Contains(b.Context, "://") || strings.HasPrefix(b.Context, "git@") || strings.HasPrefix(b.Context, "github.com/")
+}
+
+// Ulimit is a limit of the processes of a build.
+type Ulimit struct {
+	Name       string
+	Soft, Hard int64
 }
 
 // UnreachableError says that no engine answered.

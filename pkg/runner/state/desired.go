@@ -69,7 +69,9 @@ type ServiceSpec struct {
 	DependsOn   []Dependency
 	// Containers has one entry for each replica, numbered from 1.
 	Containers []ContainerSpec
-	Config     types.ServiceConfig
+	// BuildSecrets are what the service's build may read; Target is the id.
+	BuildSecrets []File
+	Config       types.ServiceConfig
 }
 
 // Dependency is one entry of a service's depends_on.
@@ -198,6 +200,9 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 	if s.ComposeHash, err = ComposeHash(config); err != nil {
 		return s, err
 	}
+	if s.BuildSecrets, err = buildSecrets(p, config); err != nil {
+		return s, err
+	}
 	volumes := map[string]string{}
 	for _, v := range d.Volumes {
 		volumes[v.Key] = v.Name
@@ -322,6 +327,26 @@ func formatDigests(files []File) string {
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ",")
+}
+
+// buildSecrets gives the secrets of a build under the ids that its Dockerfile
+// knows.
+func buildSecrets(p *types.Project, config types.ServiceConfig) ([]File, error) {
+	if config.Build == nil {
+		return nil, nil
+	}
+	var out []File
+	for _, ref := range config.Build.Secrets {
+		secret, known := p.Secrets[ref.Source]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("build secret %q is not declared", ref.Source)
+		case bool(secret.External):
+			return nil, fmt.Errorf("build secret %q is external: one engine without swarm has no store for it; give it a file or an environment variable", ref.Source)
+		}
+		out = append(out, File{Source: secret.File, Content: secret.Content, Target: nameOr(ref.Target, ref.Source)})
+	}
+	return out, nil
 }
 
 // formatDependsOn writes [LabelDependsOn].

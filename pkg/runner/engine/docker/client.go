@@ -27,16 +27,8 @@ import (
 const (
 	// minimumAPI is Docker 20.10, the oldest engine that is tested.
 	minimumAPI = "1.41"
-	// api143 passes annotations on to the runtime.
-	api143 = "1.43"
 	// api144 probes at start_interval, and makes a container on several networks.
 	api144 = "1.44"
-	// api145 mounts a part of a volume.
-	api145 = "1.45"
-	// api148 mounts images and knows the priority of gateways.
-	api148 = "1.48"
-	// api149 names a network's interface in the container.
-	api149 = "1.49"
 )
 
 // maxIdleConns keeps a connection for each call of a plan that runs in
@@ -66,6 +58,8 @@ type Engine struct {
 	endpoint endpoint
 	// settings loads config.json at its first use: only pulls and builds need it.
 	settings func() (*configfile.ConfigFile, error)
+	// agent is the socket of the user's ssh agent, for builds; empty for none.
+	agent string
 
 	agree  sync.Mutex
 	agreed bool
@@ -94,7 +88,9 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine at %s (from %s): %w", ep.host, ep.source, err)
 	}
 	dir := configDir(o)
+	agent, _ := o.LookupEnv("SSH_AUTH_SOCK")
 	return &Engine{
+		agent:    agent,
 		api:      api,
 		endpoint: ep,
 		settings: sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadSettings(dir) }),

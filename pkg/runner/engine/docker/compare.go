@@ -3,6 +3,7 @@ package docker
 import (
 	"archive/tar"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -39,7 +40,12 @@ type view struct {
 // the engine adds from the image and from its own defaults.
 func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContainer) ([]state.Difference, error) {
 	fail := func(err error) ([]state.Difference, error) { return nil, failed("compare", "container", name, err) }
-	wanted, err := e.translate(ctx, c)
+	c, wanted, err := e.translate(ctx, c)
+	var gone *noPeerError
+	if errors.As(err, &gone) {
+		// It lived with a container that is made anew.
+		return []state.Difference{{Path: "the container of service " + gone.service}}, nil
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -76,20 +82,28 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	return slices.Compact(out), nil // links are with each network
 }
 
-// translate is [convert] with what surrounds this engine.
-func (e *Engine) translate(ctx context.Context, c engine.CreateContainer) (creation, error) {
+// translate is [convert] with what surrounds this engine. The request comes back
+// with what the surroundings add to it.
+func (e *Engine) translate(ctx context.Context, c engine.CreateContainer) (engine.CreateContainer, creation, error) {
 	if err := e.negotiate(ctx); err != nil {
-		return creation{}, err
+		return c, creation{}, err
 	}
 	settings, err := e.settings()
 	if err != nil {
-		return creation{}, err
+		return c, creation{}, err
 	}
-	return convert(c, surroundings{
+	if c, err = withAPISocket(c, settings); err != nil {
+		return c, creation{}, err
+	}
+	project := c.Spec.Labels[state.LabelProject]
+	create, err := convert(c, surroundings{
 		api:     e.api.ClientVersion(),
 		proxy:   settings.ParseProxyConfig(e.endpoint.host, nil),
 		seccomp: func(path string) (string, error) { return readProfile(c.Spec.Labels[state.LabelWorkingDir], path) },
+		project: project,
+		peers:   e.peersOf(ctx, project),
 	})
+	return c, create, err
 }
 
 // systemInfo asks once for the engine's defaults.
@@ -186,7 +200,7 @@ func (w *view) settle(is *view, s defaults) {
 	w.settleImage(s.image)
 	w.settleIdentity(is, s)
 	w.settleHealth(is)
-	w.settleResources(s.info)
+	w.settleResources(is, s.info)
 	h := &w.host
 	if h.ShmSize == 0 {
 		h.ShmSize = defaultShmSize
@@ -358,8 +372,9 @@ func probes(h *container.HealthConfig) bool {
 
 // settleResources follows what an engine derives, and what it discards because
 // its kernel cannot do it.
-func (w *view) settleResources(info system.Info) {
-	r := &w.host.Resources
+func (w *view) settleResources(is *view, info system.Info) {
+	r, there := &w.host.Resources, is.host.Resources
+	derived := r.MemorySwap == 0 && there.MemorySwap == 2*there.Memory
 	if r.Memory > 0 {
 		switch {
 		case !info.MemoryLimit:
@@ -369,6 +384,9 @@ func (w *view) settleResources(info system.Info) {
 		case r.MemorySwap == 0:
 			r.MemorySwap = 2 * r.Memory
 		}
+	}
+	if derived && info.SwapLimit { // it follows from the memory, which is compared
+		r.MemorySwap = there.MemorySwap
 	}
 	if !info.PidsLimit {
 		r.PidsLimit = nil

@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/support"
 )
 
 // surroundings are what a conversion depends on besides the request itself.
@@ -28,6 +29,9 @@ type surroundings struct {
 	proxy map[string]*string
 	// seccomp gives the text of a seccomp profile; nil when none can be read.
 	seccomp func(path string) (string, error)
+	project string
+	// peers gives the containers of another service of the project.
+	peers func(service string) ([]peer, error)
 }
 
 func (s surroundings) atLeast(version string) bool {
@@ -55,7 +59,7 @@ type connection struct {
 // is the same. A field that it does not know is an error, never dropped.
 func convert(c engine.CreateContainer, s surroundings) (creation, error) {
 	service := c.Spec.Config
-	if err := checkSupported(service); err != nil {
+	if _, err := support.CheckService(service, s.api); err != nil {
 		return creation{}, err
 	}
 	out := creation{name: cmp.Or(c.Name, c.Spec.Name)}
@@ -66,7 +70,7 @@ func convert(c engine.CreateContainer, s surroundings) (creation, error) {
 	if out.host, err = convertHost(c, s); err != nil {
 		return creation{}, err
 	}
-	if err := convertNetworks(c.Spec, s, &out); err != nil {
+	if err := convertNetworks(c.Spec, s, out.host.Links, &out); err != nil {
 		return creation{}, err
 	}
 	out.platform = parsePlatform(service.Platform)
@@ -76,10 +80,6 @@ func convert(c engine.CreateContainer, s surroundings) (creation, error) {
 func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config, error) {
 	service := c.Spec.Config
 	exposed, err := exposedPorts(service)
-	if err != nil {
-		return nil, err
-	}
-	health, err := convertHealth(service.HealthCheck, s)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config,
 		OpenStdin:    service.StdinOpen,
 		Env:          environment(s.proxy, service.Environment),
 		Cmd:          strslice.StrSlice(service.Command),
-		Healthcheck:  health,
+		Healthcheck:  convertHealth(service.HealthCheck, s),
 		Image:        c.Spec.Image,
 		WorkingDir:   service.WorkingDir,
 		Entrypoint:   strslice.StrSlice(service.Entrypoint),
@@ -111,7 +111,7 @@ func convertConfig(c engine.CreateContainer, s surroundings) (*container.Config,
 
 func convertHost(c engine.CreateContainer, s surroundings) (*container.HostConfig, error) {
 	service := c.Spec.Config
-	binds, mounts, err := convertMounts(c, s)
+	binds, mounts, err := convertMounts(c)
 	if err != nil {
 		return nil, err
 	}
@@ -123,17 +123,32 @@ func convertHost(c engine.CreateContainer, s surroundings) (*container.HostConfi
 	if err != nil {
 		return nil, err
 	}
-	if len(service.Annotations) > 0 && !s.atLeast(api143) {
-		return nil, tooOld("annotations", "Docker 24")
+	if spec := service.CredentialSpec; spec != nil {
+		security = append(security, credentialSpec(spec)...)
+	}
+	namespaces := []string{networkMode(c.Spec), service.Ipc, service.Pid}
+	for i := range namespaces {
+		if namespaces[i], err = s.shared(namespaces[i]); err != nil {
+			return nil, err
+		}
+	}
+	from, err := volumesFrom(service, s)
+	if err != nil {
+		return nil, err
+	}
+	links, err := links(c.Spec, s)
+	if err != nil {
+		return nil, err
 	}
 	host := &container.HostConfig{
 		Annotations:    service.Annotations,
 		Binds:          binds,
 		Mounts:         mounts,
 		PortBindings:   ports,
-		NetworkMode:    networkMode(c.Spec),
+		NetworkMode:    container.NetworkMode(namespaces[0]),
 		RestartPolicy:  restartPolicy(service),
-		VolumesFrom:    volumesFrom(service),
+		VolumesFrom:    from,
+		Links:          links,
 		VolumeDriver:   service.VolumeDriver,
 		CapAdd:         service.CapAdd,
 		CapDrop:        service.CapDrop,
@@ -143,9 +158,9 @@ func convertHost(c engine.CreateContainer, s surroundings) (*container.HostConfi
 		DNSSearch:      service.DNSSearch,
 		ExtraHosts:     service.ExtraHosts.AsList(":"),
 		GroupAdd:       service.GroupAdd,
-		IpcMode:        container.IpcMode(service.Ipc),
+		IpcMode:        container.IpcMode(namespaces[1]),
 		OomScoreAdj:    int(service.OomScoreAdj),
-		PidMode:        container.PidMode(service.Pid),
+		PidMode:        container.PidMode(namespaces[2]),
 		Privileged:     service.Privileged,
 		ReadonlyRootfs: service.ReadOnly,
 		SecurityOpt:    security,
@@ -249,12 +264,12 @@ func containerPort(p types.ServicePortConfig) (nat.Port, error) {
 	return port, nil
 }
 
-func convertHealth(h *types.HealthCheckConfig, s surroundings) (*container.HealthConfig, error) {
+func convertHealth(h *types.HealthCheckConfig, s surroundings) *container.HealthConfig {
 	if h == nil {
-		return nil, nil
+		return nil
 	}
 	if h.Disable {
-		return &container.HealthConfig{Test: []string{"NONE"}}, nil
+		return &container.HealthConfig{Test: []string{"NONE"}}
 	}
 	out := &container.HealthConfig{
 		Test:        h.Test,
@@ -265,16 +280,11 @@ func convertHealth(h *types.HealthCheckConfig, s surroundings) (*container.Healt
 	if h.Retries != nil {
 		out.Retries = int(*h.Retries)
 	}
-	if start := duration(h.StartInterval); start > 0 {
-		if out.StartPeriod == 0 {
-			return nil, fmt.Errorf("healthcheck.start_interval counts during healthcheck.start_period only: set that too")
-		}
-		// An older engine refuses it; the probes of stackctl take its place.
-		if s.atLeast(api144) {
-			out.StartInterval = start
-		}
+	// An older engine refuses it; the probes of stackctl take its place.
+	if s.atLeast(api144) {
+		out.StartInterval = duration(h.StartInterval)
 	}
-	return out, nil
+	return out
 }
 
 // restartPolicy takes the one of deploy where both are given, as Compose does.
@@ -325,11 +335,14 @@ func securityOptions(options []string, s surroundings) (out []string, unconfined
 	return out, unconfined, nil
 }
 
-// volumesFrom keeps what names a container; checkSupported has refused services.
-func volumesFrom(service types.ServiceConfig) []string {
+// credentialSpec names the credentials of a container for Windows.
+func credentialSpec(spec *types.CredentialSpecConfig) []string {
 	var out []string
-	for _, from := range service.VolumesFrom {
-		out = append(out, strings.TrimPrefix(from, types.ContainerPrefix))
+	if spec.File != "" {
+		out = append(out, "credentialspec=file://"+spec.File)
+	}
+	if spec.Registry != "" {
+		out = append(out, "credentialspec=registry://"+spec.Registry)
 	}
 	return out
 }
@@ -370,8 +383,4 @@ func seconds(d *types.Duration) *int {
 func wholeSeconds(d time.Duration) *int {
 	n := int((d + time.Second - 1) / time.Second)
 	return &n
-}
-
-func tooOld(field, needs string) error {
-	return fmt.Errorf("%s needs %s or later", field, needs)
 }

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 // convertMounts gives what is mounted. Plain binds go as Binds, as with Compose:
 // only Binds make a missing folder on the host, on every engine. All the rest
 // goes as Mounts. A later entry for the same target replaces an earlier one.
-func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mounts []mount.Mount, err error) {
+func convertMounts(c engine.CreateContainer) (binds []string, mounts []mount.Mount, err error) {
 	kept := map[string]state.Mount{}
 	for _, m := range c.Keep {
 		if m.Type == types.VolumeTypeVolume && m.Name != "" {
@@ -38,11 +37,16 @@ func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mo
 			binds = append(binds, bind)
 			continue
 		}
-		m, err := convertMount(v, s)
-		if err != nil {
-			return nil, nil, fmt.Errorf("volume at %s: %w", v.Target, err)
-		}
-		mounts = append(mounts, m)
+		mounts = append(mounts, convertMount(v))
+	}
+	folders, err := fileFolders(c.Spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, folder := range folders {
+		// The old container's is taken again: its files are written anew.
+		mounts = append(mounts, mount.Mount{Type: mount.TypeVolume, Source: kept[folder].Name, Target: folder})
+		delete(kept, folder)
 	}
 	// What is left of the kept ones are the volumes that the image declares.
 	for _, m := range c.Keep {
@@ -52,11 +56,8 @@ func convertMounts(c engine.CreateContainer, s surroundings) (binds []string, mo
 	}
 	for _, f := range c.Spec.Files {
 		taken := slices.ContainsFunc(volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == f.Target })
-		if f.Source == "" || taken {
+		if isCopied(f) || taken {
 			continue
-		}
-		if f.UID != "" || f.GID != "" || f.Mode != nil {
-			return nil, nil, fmt.Errorf("file at %s: uid, gid and mode cannot be given to a file that is mounted: leave them out, or use content or environment in place of file", f.Target)
 		}
 		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: f.Source, Target: f.Target, ReadOnly: true})
 	}
@@ -88,7 +89,7 @@ func bindString(v types.ServiceVolumeConfig) (string, bool) {
 	return v.Source + ":" + v.Target + ":" + strings.Join(options, ","), true
 }
 
-func convertMount(v types.ServiceVolumeConfig, s surroundings) (mount.Mount, error) {
+func convertMount(v types.ServiceVolumeConfig) mount.Mount {
 	m := mount.Mount{
 		Type:        mount.Type(v.Type),
 		Source:      v.Source,
@@ -99,13 +100,10 @@ func convertMount(v types.ServiceVolumeConfig, s surroundings) (mount.Mount, err
 	switch v.Type {
 	case types.VolumeTypeBind:
 		if v.Bind != nil {
-			return m, convertBind(v.Bind, s, &m)
+			m.BindOptions = bindOptions(v.Bind)
 		}
 	case types.VolumeTypeVolume:
 		if o := v.Volume; o != nil {
-			if o.Subpath != "" && !s.atLeast(api145) {
-				return m, tooOld("volume.subpath", "Docker 26")
-			}
 			m.VolumeOptions = &mount.VolumeOptions{NoCopy: o.NoCopy, Subpath: o.Subpath, Labels: o.Labels}
 		}
 	case types.VolumeTypeTmpfs:
@@ -113,37 +111,20 @@ func convertMount(v types.ServiceVolumeConfig, s surroundings) (mount.Mount, err
 			m.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(o.Size), Mode: os.FileMode(o.Mode)}
 		}
 	case types.VolumeTypeImage:
-		if !s.atLeast(api148) {
-			return m, tooOld("an image as a volume", "Docker 28")
-		}
 		if v.Image != nil {
 			m.ImageOptions = &mount.ImageOptions{Subpath: v.Image.SubPath}
 		}
-	case types.VolumeTypeNamedPipe:
-	default:
-		return m, fmt.Errorf("type %q is not supported by stackctl yet", v.Type)
 	}
-	return m, nil
+	return m
 }
 
-func convertBind(b *types.ServiceVolumeBind, s surroundings, m *mount.Mount) error {
-	if b.SELinux != "" {
-		return fmt.Errorf("bind.selinux does not go with bind.recursive or create_host_path: false")
-	}
-	m.BindOptions = &mount.BindOptions{
+func bindOptions(b *types.ServiceVolumeBind) *mount.BindOptions {
+	return &mount.BindOptions{
 		Propagation:      mount.Propagation(b.Propagation),
 		CreateMountpoint: bool(b.CreateHostPath),
+		NonRecursive:     b.Recursive == "disabled",
+		// Before API 1.44 no read-only bind is read-only in what is mounted below.
+		ReadOnlyNonRecursive:   b.Recursive == "writable",
+		ReadOnlyForceRecursive: b.Recursive == "readonly",
 	}
-	switch b.Recursive {
-	case "disabled":
-		m.BindOptions.NonRecursive = true
-	case "writable":
-		m.BindOptions.ReadOnlyNonRecursive = true
-	case "readonly":
-		if !s.atLeast(api144) {
-			return tooOld("bind.recursive: readonly", "Docker 25")
-		}
-		m.BindOptions.ReadOnlyForceRecursive = true
-	}
-	return nil
 }

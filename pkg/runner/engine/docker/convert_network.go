@@ -5,7 +5,6 @@ import (
 	"maps"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -16,19 +15,19 @@ import (
 const interfaceOption = "com.docker.network.endpoint.ifname"
 
 // networkMode names the network that the container is made on.
-func networkMode(spec state.ContainerSpec) container.NetworkMode {
+func networkMode(spec state.ContainerSpec) string {
 	switch {
 	case spec.Config.NetworkMode != "":
-		return container.NetworkMode(spec.Config.NetworkMode)
+		return spec.Config.NetworkMode
 	case len(spec.Networks) > 0:
-		return container.NetworkMode(spec.Networks[0].Network)
+		return spec.Networks[0].Network
 	}
 	return network.NetworkNone
 }
 
 // convertNetworks attaches the container to its networks: to all at once where
 // the engine can, else to the first, and to the others before the start.
-func convertNetworks(spec state.ContainerSpec, s surroundings, out *creation) error {
+func convertNetworks(spec state.ContainerSpec, s surroundings, links []string, out *creation) error {
 	mac := spec.Config.MacAddress
 	if len(spec.Networks) == 0 {
 		if mac != "" {
@@ -38,10 +37,11 @@ func convertNetworks(spec state.ContainerSpec, s surroundings, out *creation) er
 	}
 	out.network = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
 	for i, attachment := range spec.Networks {
-		endpoint, err := convertEndpoint(attachment, s)
+		endpoint, err := convertEndpoint(attachment)
 		if err != nil {
 			return fmt.Errorf("network %s: %w", attachment.Network, err)
 		}
+		endpoint.Links = links
 		if i == 0 && mac != "" {
 			if endpoint.MacAddress != "" && endpoint.MacAddress != mac {
 				return fmt.Errorf("network %s: mac_address is %s here and %s on the service", attachment.Network, endpoint.MacAddress, mac)
@@ -56,8 +56,6 @@ func convertNetworks(spec state.ContainerSpec, s surroundings, out *creation) er
 			out.config.MacAddress = endpoint.MacAddress //nolint:staticcheck // deprecated for API 1.44 and later only
 			endpoint.MacAddress = ""
 			out.network.EndpointsConfig[attachment.Network] = endpoint
-		case endpoint.MacAddress != "":
-			return fmt.Errorf("network %s: %w", attachment.Network, tooOld("mac_address on a second network", "Docker 25"))
 		default:
 			out.connect = append(out.connect, connection{attachment.Network, endpoint})
 		}
@@ -65,7 +63,7 @@ func convertNetworks(spec state.ContainerSpec, s surroundings, out *creation) er
 	return nil
 }
 
-func convertEndpoint(a state.Attachment, s surroundings) (*network.EndpointSettings, error) {
+func convertEndpoint(a state.Attachment) (*network.EndpointSettings, error) {
 	out := &network.EndpointSettings{Aliases: a.Aliases}
 	c := a.Config
 	if c == nil {
@@ -79,9 +77,6 @@ func convertEndpoint(a state.Attachment, s surroundings) (*network.EndpointSetti
 	out.MacAddress = c.MacAddress
 	out.DriverOpts = c.DriverOpts
 	if c.InterfaceName != "" {
-		if !s.atLeast(api149) {
-			return nil, tooOld("interface_name", "Docker 28.1")
-		}
 		if other := c.DriverOpts[interfaceOption]; other != "" && other != c.InterfaceName {
 			return nil, fmt.Errorf("interface_name is %s, and %s in driver_opts", c.InterfaceName, other)
 		}
@@ -91,12 +86,7 @@ func convertEndpoint(a state.Attachment, s surroundings) (*network.EndpointSetti
 		}
 		out.DriverOpts[interfaceOption] = c.InterfaceName
 	}
-	if c.GatewayPriority != 0 {
-		if !s.atLeast(api148) {
-			return nil, tooOld("gw_priority", "Docker 28")
-		}
-		out.GwPriority = c.GatewayPriority
-	}
+	out.GwPriority = c.GatewayPriority
 	return out, nil
 }
 

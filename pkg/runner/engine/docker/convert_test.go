@@ -1,13 +1,21 @@
 package docker
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/cli/cli/config/configfile"
+	clitypes "github.com/docker/cli/cli/config/types"
 	"github.com/docker/docker/api/types/blkiodev"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -39,11 +47,16 @@ func desired(t *testing.T, text string) state.Desired {
 	return d
 }
 
-// only gives the first container of a compose file's one service. Its labels are
+// only gives the first container of a compose file's service web. Its labels are
 // taken away: they are tested with package state.
 func only(t *testing.T, text string) state.ContainerSpec {
 	t.Helper()
-	spec := desired(t, text).Services[0].Containers[0]
+	d := desired(t, text)
+	web, known := d.Service("web")
+	if !known {
+		t.Fatal("there is no service web")
+	}
+	spec := web.Containers[0]
 	spec.Labels = nil
 	return spec
 }
@@ -382,7 +395,10 @@ func TestConvert(t *testing.T) {
     blkio_config:
       weight: 300
       weight_device: [{path: /dev/sda, weight: 400}]
-      device_read_bps: [{path: /dev/sda, rate: 1k}]`,
+      device_read_bps: [{path: /dev/sda, rate: 1k}]
+      device_read_iops: [{path: /dev/sda, rate: 2}]
+      device_write_bps: [{path: /dev/sda, rate: 3k}]
+      device_write_iops: [{path: /dev/sda, rate: 4}]`,
 			want: func(c *creation) {
 				swappiness, pids := int64(10), int64(100)
 				r := &c.host.Resources
@@ -395,6 +411,9 @@ func TestConvert(t *testing.T) {
 				r.BlkioWeight = 300
 				r.BlkioWeightDevice = []*blkiodev.WeightDevice{{Path: "/dev/sda", Weight: 400}}
 				r.BlkioDeviceReadBps = []*blkiodev.ThrottleDevice{{Path: "/dev/sda", Rate: 1024}}
+				r.BlkioDeviceReadIOps = []*blkiodev.ThrottleDevice{{Path: "/dev/sda", Rate: 2}}
+				r.BlkioDeviceWriteBps = []*blkiodev.ThrottleDevice{{Path: "/dev/sda", Rate: 3 * 1024}}
+				r.BlkioDeviceWriteIOps = []*blkiodev.ThrottleDevice{{Path: "/dev/sda", Rate: 4}}
 			},
 		},
 		{
@@ -404,6 +423,93 @@ func TestConvert(t *testing.T) {
 			want: func(c *creation) {
 				c.name = "shop-web-1-next"
 				c.config.Labels = map[string]string{state.LabelReplace: "id"}
+			},
+		},
+		{
+			name: "references to services",
+			service: `
+    network_mode: service:db
+    ipc: service:db
+    pid: service:cache
+    volumes_from: [db, "cache:ro", "container:other:ro"]`,
+			rest: "  db: {image: db, ipc: shareable}\n  cache: {image: cache}",
+			want: func(c *creation) {
+				c.host.NetworkMode, c.host.IpcMode, c.host.PidMode = "container:db-id", "container:db-id", "container:cache-id"
+				c.host.VolumesFrom = []string{"db-id", "cache-id:ro", "other:ro"}
+			},
+		},
+		{
+			name: "links",
+			service: `
+    networks: [back]
+    links: [db, "db:database"]
+    external_links: [other, "other:alias"]`,
+			rest: "  db: {image: db}\nnetworks: {back: {}}",
+			want: func(c *creation) {
+				links := []string{
+					"shop-db-1:db", "shop-db-1:db-1", "shop-db-1:shop-db-1",
+					"shop-db-2:db", "shop-db-2:db-1", "shop-db-2:shop-db-1",
+					"shop-db-1:database", "shop-db-1:db-1", "shop-db-1:shop-db-1",
+					"shop-db-2:database", "shop-db-2:db-1", "shop-db-2:shop-db-1",
+					"other:other", "other:alias",
+				}
+				c.host.NetworkMode = "shop_back"
+				c.host.Links = links
+				c.network = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+					"shop_back": {Aliases: []string{"web", "shop-web-1"}, Links: links},
+				}}
+			},
+		},
+		{
+			name: "credentials of Windows",
+			service: `
+    network_mode: none
+    security_opt: [no-new-privileges:true]
+    credential_spec: {file: spec.json, registry: key}`,
+			want: func(c *creation) {
+				c.host.SecurityOpt = []string{"no-new-privileges:true", "credentialspec=file://spec.json", "credentialspec=registry://key"}
+			},
+		},
+		{
+			name: "mounts of newer engines",
+			service: `
+    network_mode: none
+    volumes:
+      - {type: image, source: app, target: /image, image: {subpath: a}}
+      - {type: bind, source: /ro, target: /ro, read_only: true, bind: {recursive: readonly}}
+      - {type: bind, source: /rw, target: /rw, read_only: true, bind: {recursive: writable, propagation: rslave}}
+      - {type: npipe, source: '\\.\pipe\a', target: '\\.\pipe\b'}
+      - {type: volume, target: /new, consistency: cached, volume: {labels: {a: b}}}`,
+			want: func(c *creation) {
+				c.host.Mounts = []mount.Mount{
+					{Type: "image", Source: "app", Target: "/image", ImageOptions: &mount.ImageOptions{Subpath: "a"}},
+					{Type: "bind", Source: "/ro", Target: "/ro", ReadOnly: true, BindOptions: &mount.BindOptions{CreateMountpoint: true, ReadOnlyForceRecursive: true}},
+					{Type: "bind", Source: "/rw", Target: "/rw", ReadOnly: true, BindOptions: &mount.BindOptions{CreateMountpoint: true, ReadOnlyNonRecursive: true, Propagation: "rslave"}},
+					{Type: "npipe", Source: `\\.\pipe\a`, Target: `\\.\pipe\b`},
+					{Type: "volume", Target: "/new", Consistency: "cached", VolumeOptions: &mount.VolumeOptions{Labels: map[string]string{"a": "b"}}},
+				}
+			},
+		},
+		{
+			name: "files in a read-only root",
+			service: `
+    network_mode: none
+    read_only: true
+    tmpfs: ["/run"]
+    volumes: ["data:/data"]
+    configs: [{source: typed, target: /etc/app/conf}, {source: typed, target: /etc/app/other}, {source: typed, target: /data/sub/conf}]
+    secrets: [{source: owned, uid: "5"}, plain]`,
+			rest:    "volumes: {data: {}}\nconfigs: {typed: {content: x}}\nsecrets: {owned: {file: /host/owned}, plain: {file: /host/plain}}",
+			request: engine.CreateContainer{Keep: []state.Mount{{Type: "volume", Name: "old", Target: "/run/secrets"}}},
+			want: func(c *creation) {
+				c.host.ReadonlyRootfs = true
+				c.host.Tmpfs = map[string]string{"/run": ""}
+				c.host.Mounts = []mount.Mount{
+					{Type: "volume", Source: "shop_data", Target: "/data", VolumeOptions: &mount.VolumeOptions{}},
+					{Type: "volume", Target: "/etc/app"},
+					{Type: "volume", Source: "old", Target: "/run/secrets"},
+					{Type: "bind", Source: "/host/plain", Target: "/run/secrets/plain", ReadOnly: true},
+				}
 			},
 		},
 		{
@@ -428,7 +534,11 @@ func TestConvert(t *testing.T) {
 			}
 			got, err := convert(test.request, surroundings{
 				api:     api,
+				project: "shop",
 				seccomp: func(path string) (string, error) { return "<" + path + ">", nil },
+				peers: func(service string) ([]peer, error) {
+					return []peer{{id: service + "-id", name: "shop-" + service + "-1"}, {id: "second-id", name: "shop-" + service + "-2"}}, nil
+				},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -447,39 +557,22 @@ func TestConvertRefuses(t *testing.T) {
 		name, service, rest, api, want string
 	}{
 		{
-			name: "fields without a translation", service: "credential_spec: {file: x}\n    use_api_socket: true",
-			want: "service web: fields credential_spec, use_api_socket are not supported by stackctl yet",
+			name: "fields that are refused", service: "umask: \"022\"\n    pre_start: [{command: [a]}]",
+			want: "services.web.pre_start is not supported",
 		},
 		{
-			name: "hooks", service: "post_start: [{command: [a]}]",
-			want: "service web: field post_start is not supported by stackctl yet",
+			name: "a service that has no container", service: `network_mode: "service:db"`, rest: "  db: {image: db}",
+			want: "service db, which it refers to, has no container",
 		},
 		{
-			name: "another service's network", service: `network_mode: "service:db"`, rest: "  db: {image: db}",
-			want: "field network_mode: service:db is not supported",
+			name: "volumes of one that has none", service: `volumes_from: [db]`, rest: "  db: {image: db}",
+			want: "volumes_from: service db, which it refers to, has no container",
 		},
-		{
-			name: "another service's volumes", service: `volumes_from: [db]`, rest: "  db: {image: db}",
-			want: "field volumes_from: db is not supported",
-		},
-		{name: "start_interval alone", service: "healthcheck: {test: x, start_interval: 1s}", want: "healthcheck.start_period"},
-		{name: "subpath", service: "volumes: [{type: volume, source: v, target: /v, volume: {subpath: a}}]", rest: "volumes: {v: {}}", api: "1.44", want: "volume at /v: volume.subpath needs Docker 26 or later"},
-		{name: "image mount", service: "volumes: [{type: image, source: i, target: /v}]", api: "1.47", want: "needs Docker 28"},
-		{name: "annotations", service: "annotations: {a: b}", api: "1.42", want: "annotations needs Docker 24"},
-		{name: "gw_priority", service: "networks: {n: {gw_priority: 1}}", rest: "networks: {n: {}}", api: "1.47", want: "network shop_n: gw_priority needs Docker 28"},
-		{name: "interface_name", service: "networks: {n: {interface_name: e}}", rest: "networks: {n: {}}", api: "1.48", want: "network shop_n: interface_name needs Docker 28.1"},
-		{
-			name: "second MAC address", service: `networks: {a: {}, b: {mac_address: "02:42:00:00:00:01"}}`, rest: "networks: {a: {}, b: {}}", api: "1.41",
-			want: "network shop_b: mac_address on a second network needs Docker 25",
-		},
+		{name: "start_interval alone", service: "healthcheck: {test: x, start_interval: 1s}", want: "services.web.healthcheck.start_interval is not supported: it counts during start_period only"},
+		{name: "annotations", service: "annotations: {a: b}", api: "1.42", want: "services.web.annotations is not supported: it needs Docker 24"},
 		{
 			name: "two MAC addresses", service: "mac_address: \"02:42:00:00:00:02\"\n    networks: {a: {mac_address: \"02:42:00:00:00:01\"}}", rest: "networks: {a: {}}",
 			want: "network shop_a: mac_address is 02:42:00:00:00:01 here and 02:42:00:00:00:02 on the service",
-		},
-		{name: "mode of a mounted file", service: "configs: [{source: c, mode: 0400}]", rest: "configs: {c: {file: /c}}", want: "file at /c: uid, gid and mode"},
-		{
-			name: "recursive readonly", service: "volumes: [{type: bind, source: /a, target: /b, bind: {recursive: readonly}}]", api: "1.43",
-			want: "volume at /b: bind.recursive: readonly needs Docker 25",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -489,7 +582,9 @@ func TestConvertRefuses(t *testing.T) {
 			if api == "" {
 				api = "1.51"
 			}
-			_, err := convert(engine.CreateContainer{Spec: web.Containers[0]}, surroundings{api: api})
+			_, err := convert(engine.CreateContainer{Spec: web.Containers[0]}, surroundings{
+				api: api, peers: func(string) ([]peer, error) { return nil, nil },
+			})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
@@ -541,24 +636,140 @@ func TestProxyOfTheConfigFileGivesWay(t *testing.T) {
 	}
 }
 
-func TestFilesArchiveRefuses(t *testing.T) {
+func TestUploads(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "key")
+	if err := os.WriteFile(source, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := `
+services:
+  web:
+    image: app
+    READ_ONLY
+    volumes: ["data:/data"]
+    configs: [{source: typed, target: /etc/app/conf, mode: 0440}, {source: typed, target: /data/sub/conf}, mounted]
+    secrets: [{source: owned, uid: "5", gid: "6", mode: 0400}]
+volumes: {data: {}}
+configs: {typed: {content: text}, mounted: {file: SOURCE}}
+secrets: {owned: {file: SOURCE}}`
+	text = strings.ReplaceAll(text, "SOURCE", source)
+	type entry struct {
+		Name, Content string
+		Mode          int64
+		UID, GID      int
+	}
+	for name, test := range map[string]struct {
+		readOnly string
+		want     map[string][]entry
+	}{
+		"a root that can be written": {"", map[string][]entry{"/": {
+			{"etc/app/conf", "text", 0o440, 0, 0}, {"data/sub/conf", "text", 0o444, 0, 0}, {"run/secrets/owned", "from a file", 0o400, 5, 6},
+		}}},
+		"a read-only root": {"read_only: true", map[string][]entry{
+			"/data":        {{"sub/conf", "text", 0o444, 0, 0}},
+			"/etc/app":     {{"conf", "text", 0o440, 0, 0}},
+			"/run/secrets": {{"owned", "from a file", 0o400, 5, 6}},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, err := uploads(only(t, strings.Replace(text, "READ_ONLY", test.readOnly, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string][]entry{}
+			for _, u := range list {
+				archive := tar.NewReader(bytes.NewReader(u.tar))
+				for {
+					h, err := archive.Next()
+					if errors.Is(err, io.EOF) {
+						break
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					content, err := io.ReadAll(archive)
+					if err != nil {
+						t.Fatal(err)
+					}
+					got[u.folder] = append(got[u.folder], entry{h.Name, string(content), h.Mode, h.Uid, h.Gid})
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUploadsRefuse(t *testing.T) {
 	for name, test := range map[string]struct {
 		readOnly bool
+		tmpfs    []string
 		file     state.File
 		want     string
 	}{
-		"read-only root": {true, state.File{Target: "/etc/x", Content: "x"}, "file at /etc/x: nothing can be written to a container with a read-only root"},
-		"user by name":   {false, state.File{Target: "/etc/x", Content: "x", UID: "www-data"}, `uid: "www-data" is not a number`},
+		"read-only root": {true, nil, state.File{Target: "/x", Content: "x"}, "file at /x: nothing can be written to a read-only root"},
+		"tmpfs":          {true, []string{"/run/secrets:size=1m"}, state.File{Target: "/run/secrets/x", Content: "x"}, "/run/secrets is a tmpfs"},
+		"user by name":   {false, nil, state.File{Target: "/etc/x", Content: "x", UID: "www-data"}, `uid: "www-data" is not a number`},
+		"no such file":   {false, nil, state.File{Target: "/etc/x", Source: "/no/such/file", UID: "1"}, "file at /etc/x: open /no/such/file"},
 	} {
 		spec := state.ContainerSpec{Files: []state.File{test.file}}
-		spec.Config.ReadOnly = test.readOnly
-		if _, err := filesArchive(spec); err == nil || !strings.Contains(err.Error(), test.want) {
+		spec.Config.ReadOnly, spec.Config.Tmpfs = test.readOnly, test.tmpfs
+		if _, err := uploads(spec); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error is %v, want %q", name, err, test.want)
 		}
 	}
 	mounted := state.ContainerSpec{Files: []state.File{{Target: "/etc/x", Source: "/host/x"}}}
 	mounted.Config.ReadOnly = true
-	if archive, err := filesArchive(mounted); err != nil || archive != nil {
-		t.Errorf("a mounted file: %d bytes, error %v", len(archive), err)
+	if list, err := uploads(mounted); err != nil || list != nil {
+		t.Errorf("a mounted file: %v, error %v", list, err)
+	}
+}
+
+func TestAPISocket(t *testing.T) {
+	spec := only(t, "services: {web: {image: app, use_api_socket: true, environment: {A: b}}}")
+	settings := configfile.New("")
+	settings.AuthConfigs = map[string]clitypes.AuthConfig{"registry.example": {Username: "me", Password: "secret", ServerAddress: "registry.example"}}
+	got, err := withAPISocket(engine.CreateContainer{Spec: spec}, settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []types.ServiceVolumeConfig{{Type: "bind", Source: "/var/run/docker.sock", Target: "/var/run/docker.sock"}}
+	if diff := cmp.Diff(want, got.Spec.Config.Volumes); diff != "" {
+		t.Errorf("volumes (-want +got):\n%s", diff)
+	}
+	if value := got.Spec.Config.Environment["DOCKER_CONFIG"]; value == nil || *value != "/run/secrets/docker" {
+		t.Errorf("DOCKER_CONFIG is %v", value)
+	}
+	if len(got.Spec.Files) != 1 || got.Spec.Files[0].Target != "/run/secrets/docker/config.json" ||
+		!strings.Contains(got.Spec.Files[0].Content, `"auth": "bWU6c2VjcmV0"`) {
+		t.Errorf("files are %+v", got.Spec.Files)
+	}
+	if len(spec.Config.Volumes)+len(spec.Files) != 0 || spec.Config.Environment["DOCKER_CONFIG"] != nil {
+		t.Error("the request was changed")
+	}
+	own := "/mine"
+	spec.Config.Environment["DOCKER_CONFIG"] = &own
+	if got, err = withAPISocket(engine.CreateContainer{Spec: spec}, settings); err != nil || *got.Spec.Config.Environment["DOCKER_CONFIG"] != own {
+		t.Errorf("a variable of one's own was changed, error %v", err)
+	}
+	spec.Config.UseAPISocket = false
+	if got, err = withAPISocket(engine.CreateContainer{Spec: spec}, nil); err != nil || len(got.Spec.Config.Volumes) != 0 {
+		t.Errorf("not asked for: %+v, error %v", got.Spec.Config.Volumes, err)
+	}
+}
+
+// The lowest number comes first, and of two with one number the newer.
+func TestSortPeers(t *testing.T) {
+	numbered := func(id, number string, created int64) container.Summary {
+		return container.Summary{ID: id, Names: []string{"/" + id}, Created: created, Labels: map[string]string{state.LabelNumber: number}}
+	}
+	var got []string
+	for _, p := range sortPeers([]container.Summary{numbered("ten", "10", 1), numbered("old", "2", 1), numbered("new", "2", 5)}) {
+		got = append(got, p.id)
+	}
+	if diff := cmp.Diff([]string{"new", "old", "ten"}, got); diff != "" {
+		t.Error(diff)
 	}
 }

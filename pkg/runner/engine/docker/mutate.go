@@ -46,10 +46,7 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 
 // Connect attaches a container to one more network.
 func (e *Engine) Connect(ctx context.Context, name string, a state.Attachment) error {
-	if err := e.negotiate(ctx); err != nil {
-		return failed("connect", "container", name, err)
-	}
-	endpoint, err := convertEndpoint(a, surroundings{api: e.api.ClientVersion()})
+	endpoint, err := convertEndpoint(a)
 	if err != nil {
 		return fmt.Errorf("connect container %s to network %s: %w", name, a.Network, err)
 	}
@@ -112,11 +109,11 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 // repeated.
 func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) (string, error) {
 	fail := func(name string, err error) (string, error) { return "", failed("create", "container", name, err) }
-	create, err := e.translate(ctx, c)
+	c, create, err := e.translate(ctx, c)
 	if err != nil {
 		return fail(c.Spec.Name, err)
 	}
-	files, err := filesArchive(c.Spec)
+	files, err := uploads(c.Spec)
 	if err != nil {
 		return fail(create.name, err)
 	}
@@ -134,20 +131,19 @@ func (e *Engine) CreateContainer(ctx context.Context, c engine.CreateContainer) 
 }
 
 // complete does what the call that makes a container cannot.
-func (e *Engine) complete(ctx context.Context, id string, create creation, files []byte) error {
+func (e *Engine) complete(ctx context.Context, id string, create creation, files []upload) error {
 	for _, c := range create.connect {
 		if err := e.api.NetworkConnect(ctx, c.network, id, c.endpoint); err != nil {
 			return fmt.Errorf("connect to network %s: %w", c.network, trimmed(err))
 		}
 	}
-	if len(files) == 0 {
-		return nil
-	}
-	// Without CopyUIDGID, for that gives the files to the container's user
-	// whatever the archive says.
-	err := e.api.CopyToContainer(ctx, id, "/", bytes.NewReader(files), container.CopyToContainerOptions{})
-	if err != nil {
-		return fmt.Errorf("copy files: %w", trimmed(err))
+	for _, f := range files {
+		// Without CopyUIDGID, for that gives the files to the container's user
+		// whatever the archive says.
+		err := e.api.CopyToContainer(ctx, id, f.folder, bytes.NewReader(f.tar), container.CopyToContainerOptions{})
+		if err != nil {
+			return fmt.Errorf("copy files to %s: %w", f.folder, trimmed(err))
+		}
 	}
 	return nil
 }

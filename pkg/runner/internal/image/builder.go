@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/runner/support"
 )
 
 // Mode says what builds images.
@@ -60,6 +61,8 @@ type Request struct {
 	Service types.ServiceConfig
 	// Tag is the reference that the image gets.
 	Tag string
+	// Secrets are what the Dockerfile may ask for; Target is the id.
+	Secrets []state.File
 	// NoCache builds every step of a Dockerfile anew. The Go toolchain has no
 	// steps that could be out of date.
 	NoCache bool
@@ -76,7 +79,7 @@ type Result struct {
 
 // Build makes the image of a service under s.Image, and says how.
 func (b *Builder) Build(ctx context.Context, project string, s *state.ServiceSpec, each func(engine.Progress)) (note string, err error) {
-	result, err := b.Make(ctx, Request{Project: project, Service: s.Config, Tag: s.Image}, each)
+	result, err := b.Make(ctx, Request{Project: project, Service: s.Config, Tag: s.Image, Secrets: s.BuildSecrets}, each)
 	if err != nil {
 		return "", err
 	}
@@ -187,7 +190,11 @@ func labelsOf(r Request) map[string]string {
 // makeDockerfile has the engine build.
 func (b *Builder) makeDockerfile(ctx context.Context, r Request, platform string, tags []string, each func(engine.Progress)) (Result, error) {
 	config := r.Service.Build
-	if err := checkSupported(config); err != nil {
+	if _, err := support.CheckBuild(r.Service, ""); err != nil {
+		return Result{}, err
+	}
+	secrets, err := secrets(r.Secrets)
+	if err != nil {
 		return Result{}, err
 	}
 	before, err := b.Engine.Image(ctx, tags[0])
@@ -201,14 +208,21 @@ func (b *Builder) makeDockerfile(ctx context.Context, r Request, platform string
 		Dockerfile: config.Dockerfile,
 		Inline:     config.DockerfileInline,
 		Target:     config.Target,
-		Args:       config.Args,
+		Args:       arguments(config),
 		Labels:     labelsOf(r),
 		Tags:       tags,
 		Platform:   platform,
 		Network:    config.Network,
 		ExtraHosts: hosts,
-		NoCache:    config.NoCache || r.NoCache,
-		Pull:       config.Pull,
+		// The API knows no stages, so all of them are built anew for the sake of one.
+		NoCache:   config.NoCache || r.NoCache || len(config.NoCacheFilter) > 0,
+		Pull:      config.Pull,
+		CacheFrom: caches(config),
+		ShmSize:   int64(config.ShmSize),
+		Ulimits:   ulimits(config.Ulimits),
+		Isolation: config.Isolation,
+		Secrets:   secrets,
+		Agents:    agents(config.SSH),
 	}, each)
 	if err != nil {
 		return Result{}, err

@@ -1,13 +1,17 @@
 package image
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/state"
+	"github.com/stackctl/stackctl/pkg/runner/support"
 )
 
 // The extension of a build section that names a Go package.
@@ -37,46 +41,78 @@ func goPackage(config *types.BuildConfig) (string, error) {
 	return name, nil
 }
 
-// checkSupported refuses what an engine cannot be asked without a session, and
-// what is not translated.
-func checkSupported(config *types.BuildConfig) error {
-	if isRemote(config.Context) {
-		return fmt.Errorf("build.context %s is not on this machine, which is not supported by stackctl yet: clone it", config.Context)
-	}
-	text, err := yaml.Marshal(config)
-	if err != nil {
-		return err
-	}
-	var fields map[string]any
-	if err := yaml.Unmarshal(text, &fields); err != nil {
-		return err
-	}
-	var refused []string
-	for field, value := range fields {
-		switch field {
-		case "context", "dockerfile", "dockerfile_inline", "args", "labels", "target", "tags",
-			"network", "extra_hosts", "no_cache", "pull", "platforms":
-			continue
-		case "provenance", "sbom":
-			if value == "false" {
-				continue // it is what the engine's own image store does anyway
-			}
-		}
-		if !strings.HasPrefix(field, "x-") {
-			refused = append(refused, "build."+field)
+// caches gives the images that a build may take over layers from.
+func caches(config *types.BuildConfig) []string {
+	var out []string
+	for _, entry := range config.CacheFrom {
+		if ref, ok := support.CacheRef(entry, "registry"); ok {
+			out = append(out, ref)
 		}
 	}
-	slices.Sort(refused)
-	switch len(refused) {
-	case 0:
-		return nil
-	case 1:
-		return fmt.Errorf("field %s is not supported by stackctl yet", refused[0])
-	}
-	return errors.New("fields " + strings.Join(refused, ", ") + " are not supported by stackctl yet")
+	return out
 }
 
-// isRemote tells a repository or an archive of the network from a folder.
-func isRemote(context string) bool {
-	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/")
+// arguments gives the arguments of a build. An inline cache is one of them: the
+// API has no other word for it.
+func arguments(config *types.BuildConfig) map[string]*string {
+	inline := slices.ContainsFunc(config.CacheTo, func(entry string) bool {
+		_, ok := support.CacheRef(entry, "inline")
+		return ok
+	})
+	if _, set := config.Args[inlineCache]; !inline || set {
+		return config.Args
+	}
+	args := maps.Clone(config.Args)
+	if args == nil {
+		args = types.MappingWithEquals{}
+	}
+	yes := "1"
+	args[inlineCache] = &yes
+	return args
+}
+
+// inlineCache is the argument that has BuildKit write its cache into the image.
+const inlineCache = "BUILDKIT_INLINE_CACHE"
+
+func ulimits(in map[string]*types.UlimitsConfig) []engine.Ulimit {
+	var out []engine.Ulimit
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		if u := in[name]; u != nil {
+			out = append(out, engine.Ulimit{
+				Name: name, Soft: int64(cmp.Or(u.Soft, u.Single)), Hard: int64(cmp.Or(u.Hard, u.Single)),
+			})
+		}
+	}
+	return out
+}
+
+// agents gives the ssh agents of a build, by id.
+func agents(keys types.SSHConfig) map[string]string {
+	var out map[string]string
+	for _, key := range keys {
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[key.ID] = key.Path
+	}
+	return out
+}
+
+// secrets reads the secrets of a build.
+func secrets(files []state.File) (map[string][]byte, error) {
+	var out map[string][]byte
+	for _, f := range files {
+		content := []byte(f.Content)
+		if f.Source != "" {
+			var err error
+			if content, err = os.ReadFile(f.Source); err != nil {
+				return nil, fmt.Errorf("build secret %s: %w", f.Target, err)
+			}
+		}
+		if out == nil {
+			out = map[string][]byte{}
+		}
+		out[f.Target] = content
+	}
+	return out, nil
 }

@@ -97,10 +97,22 @@ func TestEveryBuildField(t *testing.T) {
 	s.Build.NoCache = true
 	s.Build.Pull = true
 	s.Build.Platforms = types.StringList{"linux/amd64", "linux/arm64"}
+	s.Build.CacheFrom = types.StringList{"web:cache", "type=registry,ref=other:cache", "type=gha"}
+	s.Build.CacheTo = types.StringList{"type=inline"}
+	s.Build.ShmSize = 1 << 20
+	s.Build.Ulimits = map[string]*types.UlimitsConfig{"nproc": {Single: 5}, "nofile": {Soft: 1, Hard: 2}}
+	s.Build.Isolation = "hyperv"
+	s.Build.SSH = types.SSHConfig{{ID: "default"}, {ID: "other", Path: "/agent"}}
+	s.Build.Provenance = "false"
 	s.Build.Extensions = types.Extensions{"x-other": true}
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("from a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secrets := []state.File{{Target: "token", Content: "text"}, {Target: "key", Source: key}}
 	e := &store{}
 	b := &Builder{Engine: e, OS: "linux", Arch: "amd64"}
-	got, err := b.Make(t.Context(), Request{Project: "shop", Service: s, Tag: "web:1"}, nil)
+	got, err := b.Make(t.Context(), Request{Project: "shop", Service: s, Tag: "web:1", Secrets: secrets}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,15 +121,33 @@ func TestEveryBuildField(t *testing.T) {
 	}
 	want := []engine.BuildRequest{{
 		Context: "/src", Dockerfile: "app.Dockerfile", Inline: "FROM scratch", Target: "run",
-		Args: map[string]*string{"A": &value},
+		Args: map[string]*string{"A": &value, "BUILDKIT_INLINE_CACHE": &value},
 		Labels: map[string]string{
 			"mine": "yes", state.LabelProject: "shop", state.LabelService: "web", state.LabelVersion: state.ComposeVersion,
 		},
 		Tags: []string{"web:1", "other:latest"}, Platform: "linux/arm64", Network: "host",
 		ExtraHosts: []string{"db:10.0.0.1"}, NoCache: true, Pull: true,
+		CacheFrom: []string{"web:cache", "other:cache"}, ShmSize: 1 << 20, Isolation: "hyperv",
+		Ulimits: []engine.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}, {Name: "nproc", Soft: 5, Hard: 5}},
+		Secrets: map[string][]byte{"token": []byte("text"), "key": []byte("from a file")},
+		Agents:  map[string]string{"default": "", "other": "/agent"},
 	}}
 	if diff := cmp.Diff(want, e.builds); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+// One stage without the cache means all of them, for the API knows no stages.
+func TestStageWithoutCache(t *testing.T) {
+	s := service("/src", "")
+	s.Build.NoCacheFilter = types.StringList{"last"}
+	e := &store{}
+	b := &Builder{Engine: e, OS: "linux", Arch: "amd64"}
+	if _, err := b.Make(t.Context(), Request{Project: "shop", Service: s, Tag: "web"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(e.builds) != 1 || !e.builds[0].NoCache {
+		t.Errorf("builds are %+v", e.builds)
 	}
 }
 
@@ -127,18 +157,15 @@ func TestRefused(t *testing.T) {
 		mode   Mode
 		goTool string
 		change func(*types.ServiceConfig)
-		want   string
+		// secrets are those of the build.
+		secrets []state.File
+		want    string
 	}{
-		{name: "secrets and ssh", change: func(s *types.ServiceConfig) {
-			s.Build.Secrets = []types.ServiceSecretConfig{{Source: "token"}}
-			s.Build.SSH = types.SSHConfig{{ID: "default"}}
-		}, want: "service web: fields build.secrets, build.ssh are not supported by stackctl yet"},
-		{name: "further contexts", change: func(s *types.ServiceConfig) {
+		{name: "further contexts and privileges", change: func(s *types.ServiceConfig) {
 			s.Build.AdditionalContexts = types.Mapping{"lib": "../lib"}
-		}, want: "service web: field build.additional_contexts is not supported by stackctl yet"},
-		{name: "repository", change: func(s *types.ServiceConfig) {
-			s.Build.Context = "https://example.test/app.git"
-		}, want: "clone it"},
+			s.Build.Privileged = true
+		}, want: "services.web.build.privileged is not supported: the Engine API's build grants no privileges"},
+		{name: "a secret that is not there", secrets: []state.File{{Target: "token", Source: "/no/such/file"}}, want: "build secret token: open /no/such/file"},
 		{name: "several platforms", change: func(s *types.ServiceConfig) {
 			s.Build.Platforms = types.StringList{"linux/amd64", "linux/arm64"}
 		}, want: "name it with platform"},
@@ -163,7 +190,7 @@ func TestRefused(t *testing.T) {
 			}
 			e := &store{}
 			b := &Builder{Engine: e, Mode: test.mode, OS: "linux", Arch: "amd64", GoCommand: test.goTool}
-			_, err := b.Make(t.Context(), Request{Project: "shop", Service: s, Tag: "web"}, nil)
+			_, err := b.Make(t.Context(), Request{Project: "shop", Service: s, Tag: "web", Secrets: test.secrets}, nil)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want %q", err, test.want)
 			}
