@@ -2,6 +2,7 @@ package state
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,14 +16,14 @@ var (
 	// secretURL is a URL with a password in it.
 	secretURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
 	// longWord is one that may be a key by itself, whatever it is called.
-	longWord = regexp.MustCompile(`[A-Za-z0-9+_=-]{24,}`)
+	longWord = regexp.MustCompile(`[A-Za-z0-9+]{20,}`)
 )
 
 // Changed is the difference between two values of a field, fit to be shown: what
 // looks like a secret by its name or by either value is left out, and what is
 // long is cut. An empty value stands for nothing.
 func Changed(path, old, wanted string) Difference {
-	if secretWord.MatchString(path) || looksSecret(old) || looksSecret(wanted) {
+	if secretWord.MatchString(path) || looksSecret(path, old) || looksSecret(path, wanted) {
 		return Difference{Path: path}
 	}
 	return Difference{Path: path, Old: cut(old), New: cut(wanted)}
@@ -30,16 +31,17 @@ func Changed(path, old, wanted string) Difference {
 
 // looksSecret is generous: a value that is not shown costs a look into the file,
 // one that is shown may end in a log.
-func looksSecret(value string) bool {
+func looksSecret(path, value string) bool {
 	if secretWord.MatchString(value) || secretURL.MatchString(value) {
 		return true
 	}
-	for _, word := range longWord.FindAllString(value, -1) {
-		if strings.ContainsAny(word, "0123456789") && strings.ContainsAny(strings.ToLower(word), "abcdefghijklmnopqrstuvwxyz") {
-			return true
-		}
+	field, _, _ := strings.Cut(path, ".")
+	if field == "volumes" || field == "tmpfs" || field == "networks" {
+		return false // names of folders and of resources may be long
 	}
-	return false
+	return slices.ContainsFunc(longWord.FindAllString(value, -1), func(word string) bool {
+		return strings.ContainsAny(word, "0123456789") && strings.ContainsAny(strings.ToLower(word), "abcdefghijklmnopqrstuvwxyz")
+	})
 }
 
 // cut shortens a value to what is shown of it, on one line.

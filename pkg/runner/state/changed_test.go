@@ -16,6 +16,7 @@ func TestChanged(t *testing.T) {
 		{"environment.TEXT", long, "a\nb", "environment.TEXT: " + long[:59] + `… → a\nb`},
 		{"environment.UMLAUT", strings.Repeat("ä", 60), "ö", "environment.UMLAUT: " + strings.Repeat("ä", 60) + " → ö"},
 		{"environment.DATABASE_URL", "postgres://db/app", "postgres://db/shop", "environment.DATABASE_URL: postgres://db/app → postgres://db/shop"},
+		{"volumes./data", "/home/somebody1234567890", "/src", "volumes./data: /home/somebody1234567890 → /src"},
 		{"user", "1000:1000", "postgres", "user: 1000:1000 → postgres"},
 
 		{"environment.POSTGRES_PASSWORD", "old", "new", "environment.POSTGRES_PASSWORD changed"},

@@ -80,6 +80,16 @@ func TestFlattenContainer(t *testing.T) {
 // The hash of a definition is pinned: an upgrade of compose-go or of stackctl
 // that changed it would recreate every container of every user. Change the
 // version in front of it with its rules.
+// The hash is what `docker-compose config --hash web` of release 5.6 prints, in /src.
+func TestComposeHashIsThatOfCompose(t *testing.T) {
+	d := flatten(t, web)
+	s, _ := d.Service("web")
+	const want = "24b957e5ae90c3afea66861b13cb0fb77979a9dafca33c8afc8204b94dd68710"
+	if s.ComposeHash != want {
+		t.Errorf("hash %s, want %s", s.ComposeHash, want)
+	}
+}
+
 func TestServiceHashIsPinned(t *testing.T) {
 	d := flatten(t, web)
 	s, _ := d.Service("web")

@@ -1,9 +1,11 @@
 package docker
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -65,9 +67,19 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	want.settle(is, defaults{info: info, image: made, id: there.ID, api: e.api.ClientVersion()})
 	out := compareViews(is, want, c.Spec)
 	out = append(out, compareEndpoints(is, want, c.Spec, there)...)
-	out = append(out, compareFiles(is.config.Labels, want.config.Labels, c.Spec)...)
+	files, err := e.compareFiles(ctx, there.ID, is.config.Labels, want.config.Labels, c.Spec)
+	if err != nil {
+		return fail(err)
+	}
+	for _, target := range files {
+		// One that is mounted elsewhere now is told of as a mount.
+		moved := func(m state.Difference) bool { return m.Path == "volumes."+target }
+		if !slices.ContainsFunc(out, moved) {
+			out = append(out, state.Difference{Path: filePath(c.Spec.Config, target)})
+		}
+	}
 	slices.SortStableFunc(out, func(a, b state.Difference) int { return strings.Compare(a.Path, b.Path) })
-	return out, nil
+	return slices.Compact(out), nil // links are with each network
 }
 
 // translate is [convert] with what surrounds this engine. The request comes back
@@ -419,8 +431,8 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 		}
 		for _, p := range endpointPoints {
 			at := "networks." + networkKey(spec, name) + "." + p.path
-			if p.path == "mac_address" && spec.Config.MacAddress != "" {
-				at = p.path // which convert gives to the first network
+			if p.path == "links" || p.path == "mac_address" && spec.Config.MacAddress != "" {
+				at = p.path // said of the service
 			}
 			out = append(out, differences(at, p.read(a, own), p.read(b, own))...)
 		}
@@ -428,25 +440,69 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 	return out
 }
 
-// compareFiles compares the digests of what configs and secrets hold. A container
-// without them, one that Docker Compose made, is taken as it is.
-func compareFiles(is, want map[string]string, spec state.ContainerSpec) []state.Difference {
-	if is[state.LabelFiles] == "" {
-		return nil
+// compareFiles gives the targets of configs and secrets that hold something else:
+// by the digests that stand with the container. One without them, which Docker Compose made, is asked for
+// the files that were written into it.
+func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, spec state.ContainerSpec) ([]string, error) {
+	if is[state.LabelFiles] != "" {
+		return changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles])), nil
 	}
-	old, now := digests(is[state.LabelFiles]), digests(want[state.LabelFiles])
-	for target, digest := range now {
-		if old[target] == digest {
-			delete(old, target)
-		} else {
-			old[target] = digest
+	var changed []string
+	for _, f := range spec.Files {
+		if f.Source != "" {
+			continue // mounted, and compared as such
+		}
+		same, err := e.holds(ctx, id, f)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			changed = append(changed, f.Target)
 		}
 	}
-	var out []state.Difference
-	for _, target := range slices.Sorted(maps.Keys(old)) {
-		out = append(out, state.Difference{Path: filePath(spec.Config, target)})
+	return changed, nil
+}
+
+// changedFiles gives the targets whose digests differ, sorted.
+func changedFiles(old, now map[string]string) []string {
+	var out []string
+	for target, digest := range now {
+		if old[target] != digest {
+			out = append(out, target)
+		}
 	}
+	for target := range old {
+		if _, still := now[target]; !still {
+			out = append(out, target)
+		}
+	}
+	slices.Sort(out)
 	return out
+}
+
+// holds says whether a container has a file with its content.
+func (e *Engine) holds(ctx context.Context, id string, f state.File) (bool, error) {
+	archive, _, err := e.api.CopyFromContainer(ctx, id, f.Target)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", f.Target, trimmed(err))
+	}
+	defer archive.Close()
+	contents := tar.NewReader(archive)
+	header, err := contents.Next()
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", f.Target, err)
+	}
+	if header.Typeflag != tar.TypeReg || header.Size != int64(len(f.Content)) {
+		return false, nil
+	}
+	text, err := io.ReadAll(contents)
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", f.Target, err)
+	}
+	return string(text) == f.Content, nil
 }
 
 func digests(label string) map[string]string {

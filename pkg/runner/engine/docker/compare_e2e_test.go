@@ -283,6 +283,8 @@ var comparisons = []comparison{
 		rest: "configs: {conf: {file: ./fixed}, text: {content: hello}}", changes: []edit{
 			{"target: /etc/conf", "target: /etc/other", "configs.conf files./etc/conf volumes./etc/conf volumes./etc/other"},
 			{"file: ./fixed", "file: ./made/fixed", "volumes./etc/conf"},
+			{"content: hello", "content: other", "configs.text"},
+			{"target: /etc/text", "target: /etc/new", "configs.text files./etc/text?"},
 		},
 	},
 }
@@ -381,24 +383,30 @@ func TestCompare(t *testing.T) {
 				s.must(s.StartContainer(s.ctx(), id))
 				check("running")
 			}
-			for _, change := range c.changes {
-				change.old = strings.ReplaceAll(change.old, "PART", fmt.Sprint(base+i))
-				change.replaced = strings.ReplaceAll(change.replaced, "PART", fmt.Sprint(base+i))
-				if !strings.Contains(text, change.old) {
-					t.Errorf("%q is not in the file", change.old)
-				}
-				edited := s.loadIn(dir, strings.Replace(text, change.old, change.replaced, 1))
-				paths, sentences := s.differs(id, edited.Services[0].Containers[0])
-				if !matches(change.paths, paths) {
-					t.Errorf("%q in place of %q: %q, want %s", change.replaced, change.old, sentences, change.paths)
-				}
-			}
+			s.findsEdits(c, base+i, dir, text, id)
 			if !c.created {
 				at := time.Duration(0)
 				s.must(s.StopContainer(s.ctx(), id, &at))
 				check("stopped")
 			}
 		})
+	}
+}
+
+// findsEdits compares a container with each edit of its file.
+func (s *stand) findsEdits(c comparison, part int, dir, text, id string) {
+	s.t.Helper()
+	in := strings.NewReplacer("PART", fmt.Sprint(part))
+	for _, change := range c.changes {
+		old, replaced := in.Replace(change.old), in.Replace(change.replaced)
+		if !strings.Contains(text, old) {
+			s.t.Errorf("%q is not in the file", old)
+		}
+		edited := s.loadIn(dir, strings.Replace(text, old, replaced, 1))
+		paths, sentences := s.differs(id, edited.Services[0].Containers[0])
+		if !matches(change.paths, paths) {
+			s.t.Errorf("%q in place of %q: %q, want %s", replaced, old, sentences, change.paths)
+		}
 	}
 }
 
@@ -438,6 +446,9 @@ func TestCompareWithDockerCompose(t *testing.T) {
 				}
 				if paths, differences := s.differs(spec.Name, spec); !matches(dropped, paths) {
 					t.Errorf("differs: %q", differences)
+				}
+				if dropped == "" {
+					s.findsEdits(c, base+i+60, dir, text, spec.Name)
 				}
 			})
 		}

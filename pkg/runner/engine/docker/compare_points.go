@@ -58,6 +58,7 @@ var points = []point{
 	{"volume_driver", func(v *view) any { return v.host.VolumeDriver }, []string{"HostConfig.VolumeDriver"}},
 	{"logging.driver", func(v *view) any { return v.host.LogConfig.Type }, []string{"HostConfig.LogConfig"}},
 	{"logging.options", func(v *view) any { return v.host.LogConfig.Config }, []string{"HostConfig.LogConfig"}},
+	{"links", func(v *view) any { return bridgeLinks(v) }, []string{"HostConfig.Links"}},
 	{"network_mode", func(v *view) any { return modeText(v) }, []string{"HostConfig.NetworkMode"}},
 	{"ports", func(v *view) any { return portSet(v) }, []string{"HostConfig.PortBindings"}},
 	{"restart", func(v *view) any { return restartText(v.host.RestartPolicy) }, []string{"HostConfig.RestartPolicy"}},
@@ -148,7 +149,6 @@ var notCompared = map[string]string{
 	"HostConfig.AutoRemove":                "no compose file can say it",
 	"HostConfig.ConsoleSize":               "of the terminal that the container was made from",
 	"HostConfig.Cgroup":                    "no compose file can say it",
-	"HostConfig.Links":                     "Compose puts links to the networks' endpoints",
 	"HostConfig.PublishAllPorts":           "no compose file can say it",
 	"HostConfig.Resources":                 "its fields are compared one by one",
 	"Resources.CpusetMems":                 "no compose file can say it",
@@ -472,6 +472,20 @@ func linkSet(list []string) unordered {
 	for _, link := range list {
 		name, alias, _ := strings.Cut(link, ":")
 		out = append(out, name+":"+cmp.Or(alias, name))
+	}
+	return out
+}
+
+// bridgeLinks gives the links on the engine's own bridge, which inspecting writes
+// as "/name:/container/alias". On other networks they are with the endpoints.
+func bridgeLinks(v *view) unordered {
+	if modeText(v) != network.NetworkBridge {
+		return nil
+	}
+	out := linkSet(v.host.Links)
+	for i, link := range out {
+		name, alias, _ := strings.Cut(link, ":")
+		out[i] = strings.TrimPrefix(name, "/") + ":" + path.Base(alias)
 	}
 	return out
 }
