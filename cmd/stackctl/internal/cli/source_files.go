@@ -82,6 +82,9 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 		Files: files, Contents: map[string][]byte{}, WorkingDir: dir, Env: variables,
 		Name: cmp.Or(g.projectName, variables[projectNameVariable]), Profiles: g.activeProfiles(variables),
 	}
+	for _, file := range g.variableFiles() {
+		s.envFiles = append(s.envFiles, within(g.app.Dir, file))
+	}
 	for _, file := range files {
 		content, origin, err := g.content(ctx, file)
 		if err != nil {
