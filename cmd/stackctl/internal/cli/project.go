@@ -38,6 +38,8 @@ type source struct {
 	// byLabels says that the command goes by the labels of such a project alone.
 	byLabels bool
 
+	// scale sets the number of containers of services by name.
+	scale map[string]int
 	// envFiles are the absolute paths of files with variables that were named.
 	envFiles []string
 
@@ -141,6 +143,7 @@ func (s *source) knowsPassword() bool {
 // not known.
 func (s *source) load(ctx context.Context) (*types.Project, error) {
 	if s.stack == nil {
+		s.options.Scale = s.scale
 		p, err := spec.Load(ctx, s.options)
 		if err != nil {
 			return nil, s.located(err)
@@ -158,7 +161,7 @@ func (s *source) load(ctx context.Context) (*types.Project, error) {
 		variables = maps.Clone(variables)
 		variables[passwordVariable] = standIn
 	}
-	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name))
+	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale))
 }
 
 // merge gives the compose file of a stack that is not the built-in one, with its

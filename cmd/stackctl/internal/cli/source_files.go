@@ -273,6 +273,10 @@ func (g *globalOptions) projectVariables(dir string) (map[string]string, error) 
 			return readVariables(g.app.Environ, dir, []string{os.DevNull})
 		}
 	}
+	if isFolder(filepath.Join(dir, dotenvName)) {
+		// Python keeps its environments in a folder of that name.
+		return readVariables(g.app.Environ, dir, []string{os.DevNull})
+	}
 	return readVariables(g.app.Environ, dir, nil)
 }
 
