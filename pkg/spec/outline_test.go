@@ -188,6 +188,14 @@ services:
 	_, err = load(map[string]int{"web": -1})
 	diff(t, faults(t, err), []string{"services.web: has -1 replicas — set 0 or more"})
 
+	stack := spec.New("shop", &spec.Service{Name: "web", Image: "x"})
+	if p, err = stack.Project(t.Context(), spec.WithScale(map[string]int{"web": 2})); err != nil {
+		t.Fatal(err)
+	}
+	if service := p.Services["web"]; service.GetScale() != 2 {
+		t.Errorf("a stack in Go has %d replicas, want 2", service.GetScale())
+	}
+
 	// The same for what the file says, in either form.
 	for _, replicas := range []string{"scale: 2", "deploy: {replicas: 2}"} {
 		_, err := spec.Load(t.Context(), spec.LoadOptions{Content: []byte(

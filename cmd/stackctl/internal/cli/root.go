@@ -32,6 +32,9 @@ type globalOptions struct {
 	// overwrites says that an empty compose file may be the one that the command's
 	// output is about to be written to, so it is not one to read.
 	overwrites bool
+	// unnamed says that the command's output is nothing but its result, without a line
+	// that names the stack.
+	unnamed bool
 	// current is the source that the command works with; nil until it is known.
 	current *source
 	named   sync.Once // guards the line that names it
