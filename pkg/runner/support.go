@@ -2,7 +2,7 @@ package runner
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -40,26 +40,37 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 	return desired, observed, todo, nil
 }
 
+// CheckFields looks at every field of a project, those of builds too, without an
+// engine: it is what Up says before it changes anything, less what depends on the
+// engine's release. The error is an *UnsupportedError; the warnings name what is
+// ignored.
+func CheckFields(p *types.Project) (warnings []string, err error) {
+	all := &UnsupportedError{}
+	warnings, err = support.Check(p, "")
+	if err := all.Add(err); err != nil {
+		return warnings, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		more, err := support.CheckBuild(p.Services[name], "")
+		warnings = append(warnings, more...)
+		if err := all.Add(err); err != nil {
+			return warnings, err
+		}
+	}
+	return warnings, all.OrNil()
+}
+
 // checkBuilds looks at the fields of what a plan builds.
 func checkBuilds(todo *plan.Plan, info engine.Info) (warnings []string, err error) {
 	all := &UnsupportedError{}
 	for _, n := range todo.Nodes {
-		build, ok := n.Op.(plan.BuildImage)
-		if !ok {
-			continue
-		}
-		more, err := support.CheckBuild(build.Service.Config, info.APIVersion)
-		warnings = append(warnings, more...)
-		var refused *UnsupportedError
-		switch {
-		case errors.As(err, &refused):
-			all.Problems = append(all.Problems, refused.Problems...)
-		case err != nil:
-			return warnings, err
+		if build, ok := n.Op.(plan.BuildImage); ok {
+			more, err := support.CheckBuild(build.Service.Config, info.APIVersion)
+			warnings = append(warnings, more...)
+			if err := all.Add(err); err != nil {
+				return warnings, err
+			}
 		}
 	}
-	if len(all.Problems) > 0 {
-		return warnings, all
-	}
-	return warnings, nil
+	return warnings, all.OrNil()
 }

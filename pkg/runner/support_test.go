@@ -3,6 +3,7 @@ package runner_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,5 +71,37 @@ func TestRefusedBuildFieldsCountWhenBuilding(t *testing.T) {
 	var refused *runner.UnsupportedError
 	if !errors.As(err, &refused) || len(refused.Problems) != 1 || refused.Problems[0].Path != "services.web.build.privileged" {
 		t.Errorf("with a build: %v", err)
+	}
+}
+
+// Without an engine the fields of builds count too, and none is too new.
+func TestCheckFields(t *testing.T) {
+	p := project(t, `
+services:
+  web: {image: web, umask: "022", annotations: {a: b}, build: {context: ., privileged: true, sbom: true}}
+  db: {image: db, deploy: {endpoint_mode: vip}}
+`)
+	warnings, err := runner.CheckFields(p)
+	var refused *runner.UnsupportedError
+	if !errors.As(err, &refused) {
+		t.Fatalf("error is %v", err)
+	}
+	var got []string
+	for _, problem := range refused.Problems {
+		got = append(got, problem.Path)
+	}
+	for _, warning := range warnings {
+		path, _, _ := strings.Cut(warning, " ")
+		got = append(got, "ignored "+path)
+	}
+	want := []string{
+		"services.web.umask", "services.web.build.privileged",
+		"ignored services.db.deploy.endpoint_mode", "ignored services.web.build.sbom",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if warnings, err := runner.CheckFields(project(t, shop)); err != nil || len(warnings) != 0 {
+		t.Errorf("an ordinary stack: %q, error %v", warnings, err)
 	}
 }

@@ -2,6 +2,7 @@ package support
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -35,6 +36,24 @@ func (e *Error) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Add takes over the problems of an *Error. Any other error is given back.
+func (e *Error) Add(err error) error {
+	var more *Error
+	if !errors.As(err, &more) {
+		return err
+	}
+	e.Problems = append(e.Problems, more.Problems...)
+	return nil
+}
+
+// OrNil gives the error, or nil when it has no problems.
+func (e *Error) OrNil() error {
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	return e
 }
 
 // Check looks at every field that a project uses, those of builds excepted: see
@@ -118,11 +137,8 @@ type checker struct {
 }
 
 func (c *checker) result() ([]string, error) {
-	if len(c.problems) == 0 {
-		return c.warnings, nil
-	}
 	slices.SortStableFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) })
-	return c.warnings, &Error{Problems: c.problems}
+	return c.warnings, (&Error{Problems: c.problems}).OrNil()
 }
 
 func (c *checker) refuse(path, why string) {

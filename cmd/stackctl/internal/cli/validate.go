@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stackctl/stackctl/pkg/runner"
 )
 
 func newValidateCommand(g *globalOptions) *cobra.Command {
@@ -12,8 +14,9 @@ func newValidateCommand(g *globalOptions) *cobra.Command {
 		Use:   "validate",
 		Short: "Check the stack, and report everything that is wrong with it",
 		Long: `Check the stack with the variables as they are, and report everything that is
-wrong with it, one fault a line, each with what mends it. The exit code is 3 when
-there is a fault. The engine is not needed.`,
+wrong with it, one fault a line, each with what mends it; so are fields that one
+engine cannot do. The exit code is 3 when there is a fault. The engine is not
+needed.`,
 		Example: `  stackctl validate
   WEBAPP_PORT=5432 stackctl validate`,
 		Args: noArgs,
@@ -31,6 +34,13 @@ func runValidate(ctx context.Context, app *App, g *globalOptions) error {
 		return err
 	}
 	g.announce()
+	warnings, err := runner.CheckFields(p)
+	for _, warning := range warnings {
+		g.warn(warning)
+	}
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(app.Out, "valid: project %s with %d services\n", p.Name, len(p.Services))
 	return err
 }
