@@ -19,7 +19,6 @@ func TestStackFaults(t *testing.T) {
 			"empty",
 			func() *spec.Stack { return spec.New("") },
 			[]string{
-				`name: "" is not a project name — use lower-case letters, digits, '-' and '_', and begin with a letter or digit`,
 				`services: there is no service — pass one to spec.New`,
 			},
 		},
