@@ -77,7 +77,7 @@ func everything() *spec.Stack {
 		Entrypoint:  []spec.Value{"/bin/sh", "-c"},
 		Command:     []spec.Value{"echo \"$HOME\"\nmigrate --to 5\n"},
 		Environment: spec.Env{"DATABASE_URL": db.URL(), "EMPTY": "", "FLAG": "on", "NUMBER": "0755"},
-		EnvFiles:    []string{"testdata/migrate.env"},
+		EnvFiles:    []spec.Value{"testdata/migrate.env"},
 		Networks:    []*spec.Network{back},
 		DependsOn:   []spec.Dependency{spec.Healthy(db)},
 		Restart:     spec.RestartOnFailureAtMost(3),
