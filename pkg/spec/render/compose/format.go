@@ -39,6 +39,7 @@ func arrange(tree *yaml.Node) (*yaml.Node, error) {
 			root.remove(section)
 		}
 	}
+	normalize(root)
 	root.sort(sectionOrder())
 
 	services := root.object("services")
