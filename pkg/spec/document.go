@@ -356,13 +356,30 @@ func (d *document) extra(m mapping, path string, extra map[string]any) {
 			d.fault(at, "is set by a field and in Extra", "keep one of them")
 			continue
 		}
-		var node yaml.Node
-		if err := node.Encode(extra[key]); err != nil {
+		node, err := encode(extra[key])
+		if err != nil {
 			d.fault(at, fmt.Sprintf("cannot be written as YAML: %v", err), "")
 			continue
 		}
-		m.set(key, &node)
+		m.set(key, node)
 	}
+}
+
+// encode makes a node of any value. Text is not written as YAML in between, and
+// what holds text is written in flow style, because the encoder prints some
+// texts of several lines as block scalars that no parser reads back.
+func encode(value any) (*yaml.Node, error) {
+	if text, ok := value.(string); ok {
+		return scalar("!!str", text), nil
+	}
+	var node yaml.Node
+	err := node.Encode(struct {
+		Value any `yaml:",flow"`
+	}{value})
+	if err != nil {
+		return nil, err
+	}
+	return node.Content[1], nil
 }
 
 func (d *document) network(path string, n *Network) mapping {

@@ -42,6 +42,9 @@ func normalizeService(s object) {
 		switch key {
 		case "networks", "depends_on": // their order is the author's
 			for _, name := range asObject(value).keys() {
+				if isBlank(asObject(value).get(name)) {
+					asObject(value).replace(name, &yaml.Node{Kind: yaml.ScalarNode, Tag: tagNull})
+				}
 				sortDeep(asObject(value).get(name))
 				asObject(value).object(name).sort(dependencyOrder())
 			}
@@ -64,6 +67,9 @@ func normalizeService(s object) {
 		duration(s.object("healthcheck").get(key))
 	}
 	for _, port := range items(s.get("ports")) {
+		if published := asObject(port).get("published"); isScalar(published) {
+			published.Tag = tagString
+		}
 		if isScalar(port) {
 			port.Tag = tagString
 			port.Value = strings.TrimSuffix(port.Value, "/tcp")

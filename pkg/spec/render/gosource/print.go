@@ -1,0 +1,99 @@
+package gosource
+
+import (
+	"strconv"
+	"strings"
+)
+
+// width is how long a line may become before a literal is spread over several.
+const width = 100
+
+// expr is an expression of Go: a composite literal, or any other one as text.
+type expr struct {
+	atom   string
+	isList bool // of fields without keys
+	goType string
+	fields []field
+	// tall literals are spread over lines however short they are.
+	tall bool
+}
+
+type field struct {
+	key     string
+	value   expr
+	comment string // lines above it
+}
+
+func atom(text string) expr { return expr{atom: text} }
+
+// call is a function's call, on one line.
+func call(name string, arguments ...string) expr {
+	return atom(name + "(" + strings.Join(arguments, ", ") + ")")
+}
+
+// composite is a literal of a struct, a map, or, without keys, a list.
+func composite(goType string, fields ...field) expr { return expr{goType: goType, fields: fields} }
+
+func list(goType string, items []expr) expr {
+	l := expr{goType: goType, isList: true}
+	for _, item := range items {
+		l.fields = append(l.fields, field{value: item})
+	}
+	return l
+}
+
+// text prints an expression that begins in a column of its line.
+func (e expr) text(column int) string {
+	if e.atom != "" {
+		return e.atom
+	}
+	if line := e.line(); !e.tall && column+len(line) <= width && !strings.Contains(line, "\n") {
+		return line
+	}
+	var b strings.Builder
+	b.WriteString(e.goType + "{\n")
+	for _, f := range e.fields {
+		b.WriteString(f.comment)
+		before := ""
+		if f.key != "" {
+			before = f.key + ": "
+		}
+		b.WriteString(before + f.value.text(len(before)+8) + ",\n")
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+// line prints an expression without the line breaks that are not in its texts.
+func (e expr) line() string {
+	if e.atom != "" {
+		return e.atom
+	}
+	var parts []string
+	for _, f := range e.fields {
+		part := f.value.line()
+		if f.key != "" {
+			part = f.key + ": " + part
+		}
+		if f.comment != "" {
+			part = f.comment + part
+		}
+		parts = append(parts, part)
+	}
+	return e.goType + "{" + strings.Join(parts, ", ") + "}"
+}
+
+// quote writes text as a Go literal: one that has lines or quotes in it as it
+// is, where Go can.
+func quote(s string) string {
+	inside := strings.TrimSuffix(s, "\n")
+	if !strings.ContainsAny(inside, "\n\"\\") {
+		return strconv.Quote(s)
+	}
+	for line := range strings.SplitSeq(s, "\n") {
+		if !strconv.CanBackquote(line) {
+			return strconv.Quote(s)
+		}
+	}
+	return "`" + s + "`"
+}
