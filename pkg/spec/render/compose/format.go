@@ -116,19 +116,22 @@ func isBlockText(s string) bool {
 	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n")
 }
 
-// space puts an empty line before each top-level section and between services.
-// Nothing else of the text begins in these columns: the encoder does not wrap
-// lines, and indents the lines of block scalars below their keys.
+// space puts an empty line before each top-level section and between services,
+// and before the comments above them. Nothing else of the text begins in these
+// columns: the encoder does not wrap lines, and indents the lines of block
+// scalars below their keys.
 func space(text []byte) []byte {
-	var b bytes.Buffer
+	var b, above bytes.Buffer
 	section := ""
 	first := true // no line of this section's content yet
-	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
-		switch {
-		case len(line) == 0:
+	for line := range bytes.Lines(text) {
+		if startsComment(line, 0) || section == "services" && startsComment(line, 2) {
+			above.Write(line)
 			continue
+		}
+		switch {
 		case startsKey(line, 0):
-			if i > 0 {
+			if b.Len() > 0 {
 				b.WriteByte('\n')
 			}
 			section, _, _ = strings.Cut(string(line), ":")
@@ -139,9 +142,15 @@ func space(text []byte) []byte {
 			}
 			first = false
 		}
+		_, _ = above.WriteTo(&b)
 		b.Write(line)
 	}
+	_, _ = above.WriteTo(&b)
 	return b.Bytes()
+}
+
+func startsComment(line []byte, column int) bool {
+	return len(line) > column && len(bytes.TrimLeft(line[:column], " ")) == 0 && line[column] == '#'
 }
 
 func startsKey(line []byte, column int) bool {

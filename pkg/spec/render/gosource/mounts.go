@@ -84,9 +84,9 @@ func shortPort(text string) expr {
 	}
 	switch {
 	case protocol == "" && ip == "127.0.0.1":
-		return call("spec.PublishLocally", value(host), target)
+		return call("spec.PublishLocally", atom(value(host)), atom(target))
 	case protocol == "" && ip == "" && host != "":
-		return call("spec.Publish", value(host), target)
+		return call("spec.Publish", atom(value(host)), atom(target))
 	}
 	var port []field
 	if host != "" {
@@ -174,14 +174,14 @@ func (p *writer) shortMount(text string) expr {
 	case p.known["volumes."+source] && len(source) > 1:
 		volume := p.names.of("volumes", source)
 		if !readOnly {
-			return call("spec.Mounted", volume, quote(target))
+			return call("spec.Mounted", atom(volume), atom(quote(target)))
 		}
 		return composite("", field{key: "Volume", value: atom(volume)}, field{key: "Target", value: atom(quote(target))},
 			field{key: "ReadOnly", value: atom("true")})
 	case source == "" || !strings.Contains("/.~", source[:1]):
 		return short(text)
 	case !readOnly:
-		return call("spec.Bind", value(source), quote(target))
+		return call("spec.Bind", atom(value(source)), atom(quote(target)))
 	}
 	return composite("", field{key: "HostPath", value: atom(value(source))}, field{key: "Target", value: atom(quote(target))},
 		field{key: "ReadOnly", value: atom("true")})
@@ -199,18 +199,16 @@ func (p *writer) longMount(o object) (expr, bool) {
 		{"read_only", "ReadOnly", (*writer).flag},
 	}
 	var origin field
+	target, _ := plain(o.get("target"))
 	switch {
-	case kind == "volume" && p.known["volumes."+source] && o.has("volume"):
+	case strings.HasPrefix(target, "/") && kind == "volume" && p.known["volumes."+source] && o.has("volume"):
 		origin = field{key: "Volume", value: atom(p.names.of("volumes", source))}
-	case kind == "bind" && isPath(source) && o.has("bind"):
+	case strings.HasPrefix(target, "/") && kind == "bind" && isPath(source) && o.has("bind"):
 		origin = field{key: "HostPath", value: atom(value(source))}
 	default:
 		// Extra says the type, and what the type is of.
 		fields, err := p.typed(o, keys)
 		return composite("", fields...), err == nil && o.has("type")
-	}
-	if target, ok := plain(o.get("target")); !ok || !strings.HasPrefix(target, "/") {
-		return expr{}, false
 	}
 	implied := []string{"type", "source"}
 	if isImplied(kind, o.object(kind)) {
@@ -308,9 +306,9 @@ func (p *writer) fileMounts(n *yaml.Node, section, kind string) (expr, bool) {
 		variable := p.names.of(section, name)
 		switch {
 		case kind == "Secret" && fields == nil:
-			all = append(all, call("spec.MountSecret", variable))
+			all = append(all, call("spec.MountSecret", atom(variable)))
 		case kind == "Config" && len(fields) == 1 && fields[0].key == "Target":
-			all = append(all, call("spec.MountConfig", variable, fields[0].value.atom))
+			all = append(all, call("spec.MountConfig", atom(variable), fields[0].value))
 		default:
 			all = append(all, composite("", append([]field{{key: kind, value: atom(variable)}}, fields...)...))
 		}

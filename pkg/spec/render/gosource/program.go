@@ -40,6 +40,9 @@ func program(text []byte) ([]byte, error) {
 	if err := yaml.Unmarshal(text, &ordered); err != nil {
 		return nil, err
 	}
+	if err := checkTags(&written); err != nil {
+		return nil, err
+	}
 	p := &writer{root: asObject(ordered.Content[0]), known: map[string]bool{}}
 	p.nameAll()
 	body, err := p.body()
@@ -47,12 +50,13 @@ func program(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	b.WriteString(p.heading(written.HeadComment))
-	b.WriteString("package main\n\nimport (\n")
+	b.WriteString(p.heading(&written))
+	b.WriteString("package main\n\n")
 	if p.usesTime {
-		b.WriteString("\"time\"\n\n")
+		b.WriteString("import (\n\"time\"\n\n\"github.com/stackctl/stackctl/pkg/spec\"\n)\n\n")
+	} else {
+		b.WriteString("import \"github.com/stackctl/stackctl/pkg/spec\"\n\n")
 	}
-	b.WriteString("\"github.com/stackctl/stackctl/pkg/spec\"\n)\n\n")
 	b.WriteString("func main() { spec.Main(stack()) }\n\nfunc stack() *spec.Stack {\n")
 	b.WriteString(body)
 	b.WriteString("}\n")
@@ -61,6 +65,20 @@ func program(text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("the source is not Go, which is a fault of stackctl: %w", err)
 	}
 	return source, nil
+}
+
+// checkTags refuses what belongs to a file that overrides another, such as
+// !reset, and says nothing by itself.
+func checkTags(n *yaml.Node) error {
+	if tag := n.ShortTag(); !strings.HasPrefix(tag, "!!") && tag != "" {
+		return fmt.Errorf("line %d: the tag %s cannot be written", n.Line, tag)
+	}
+	for _, child := range n.Content {
+		if err := checkTags(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writer writes one program.
@@ -73,9 +91,13 @@ type writer struct {
 }
 
 // heading is the package comment: the file's own, if it has one.
-func (p *writer) heading(written string) string {
-	if written != "" {
-		return comment(written)
+func (p *writer) heading(written *yaml.Node) string {
+	if written.HeadComment != "" {
+		return comment(written.HeadComment)
+	}
+	// Without an empty line below, it is one of the first key.
+	if root := asObject(written.Content[0]); len(root.keys()) > 0 && root.above(root.keys()[0]) != "" {
+		return root.above(root.keys()[0])
 	}
 	name, _ := plain(p.root.get("name"))
 	if name == "" {
@@ -130,8 +152,8 @@ func (p *writer) body() (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("%s.%s: %w", s.key, name, err)
 			}
-			if above := asObject(resources).keyNode(name).HeadComment; above != "" {
-				b.WriteString("\n" + comment(above))
+			if above := asObject(resources).above(name); above != "" {
+				b.WriteString("\n" + above)
 			} else if s.key == "services" && i > 0 {
 				b.WriteString("\n")
 			}

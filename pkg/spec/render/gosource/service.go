@@ -65,8 +65,7 @@ func (p *writer) typed(o object, keys []key) ([]field, error) {
 			p.usesTime = usedTime
 			continue
 		}
-		above := comment(o.keyNode(k.name).HeadComment)
-		fields = append(fields, field{key: k.field, value: value, comment: above})
+		fields = append(fields, field{key: k.field, value: value, comment: o.above(k.name)})
 	}
 	for _, name := range o.keys() {
 		isTyped := slices.ContainsFunc(keys, func(k key) bool {
@@ -214,7 +213,7 @@ func (p *writer) dependency(service string, o object) (expr, bool) {
 		}
 	}
 	if more == nil {
-		return call(function, service), true
+		return call(function, atom(service)), true
 	}
 	fields := []field{{key: "Service", value: atom(service)}, {key: "Condition", value: atom(condition)}}
 	return composite("", append(fields, more...)...), true
@@ -242,7 +241,7 @@ func (p *writer) healthcheck(n *yaml.Node) (expr, bool) {
 		case len(o.keys()) == 1 && len(test.Content) == 1 && test.Content[0].Value == "NONE":
 			return call("spec.NoHealthcheck"), true
 		case usual(o):
-			return call("spec.NewHealthcheck", written.text(0)), true
+			return call("spec.NewHealthcheck", written), true
 		}
 	}
 	fields, err := p.typed(o, []key{
@@ -265,15 +264,11 @@ func (p *writer) test(n *yaml.Node) (expr, bool) {
 	if !ok {
 		return expr{}, false
 	}
-	arguments := make([]string, len(words))
-	for i, word := range words {
-		arguments[i] = word.atom
-	}
 	switch {
 	case len(words) > 1 && n.Content[0].Value == "CMD":
-		return call("spec.CmdTest", arguments[1:]...), true
+		return call("spec.CmdTest", words[1:]...), true
 	case len(words) == 2 && n.Content[0].Value == "CMD-SHELL":
-		return call("spec.ShellTest", arguments[1]), true
+		return call("spec.ShellTest", words[1]), true
 	}
 	return list("spec.HealthTest", words), true
 }
@@ -296,7 +291,7 @@ func (p *writer) restart(n *yaml.Node) (expr, bool) {
 	if number, err := strconv.Atoi(times); !limited || err != nil || strconv.Itoa(number) != times {
 		return expr{}, false
 	}
-	return call("spec.RestartOnFailureAtMost", times), true
+	return call("spec.RestartOnFailureAtMost", atom(times)), true
 }
 
 // The writers below are for fields that are left out when they are empty, so
@@ -377,8 +372,7 @@ func textMap(goType string, n *yaml.Node, inherits bool) (expr, bool) {
 		default:
 			return expr{}, false
 		}
-		above := comment(asObject(n).keyNode(name).HeadComment)
-		fields = append(fields, field{key: quote(name), value: atom(text), comment: above})
+		fields = append(fields, field{key: quote(name), value: atom(text), comment: asObject(n).above(name)})
 	}
 	return composite(goType, fields...), fields != nil
 }

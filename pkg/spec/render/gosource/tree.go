@@ -43,8 +43,11 @@ func (o object) get(key string) *yaml.Node {
 	return nil
 }
 
-// keyNode returns the node of a key that is there.
-func (o object) keyNode(key string) *yaml.Node { return o.node.Content[o.index(key)] }
+// above returns what comments say of a key that is there, as lines of Go.
+func (o object) above(key string) string {
+	i := o.index(key)
+	return comment(o.node.Content[i].HeadComment) + comment(o.node.Content[i].LineComment) + comment(o.node.Content[i+1].LineComment)
+}
 
 func (o object) object(key string) object { return asObject(o.get(key)) }
 

@@ -16,7 +16,11 @@ func plain(n *yaml.Node) (string, bool) {
 	if !isText(n) {
 		return "", false
 	}
-	return unescape(n.Value)
+	text, ok := unescape(n.Value)
+	if !ok {
+		return "", false
+	}
+	return text, true
 }
 
 // unescape makes one of each two dollar signs; false if there is a single one.
@@ -185,7 +189,7 @@ func (e *extras) fields() ([]field, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
-		fields = append(fields, field{key: quote(key), value: one, comment: comment(e.of[i].keyNode(key).HeadComment)})
+		fields = append(fields, field{key: quote(key), value: one, comment: e.of[i].above(key)})
 	}
 	return []field{{key: "Extra", value: composite("map[string]any", fields...)}}, nil
 }

@@ -1,0 +1,305 @@
+package gosource_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/spec"
+	"github.com/stackctl/stackctl/pkg/spec/render/compose"
+	"github.com/stackctl/stackctl/pkg/spec/render/gosource"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// format prints compose text without its comments, which go into the source
+// but do not come out of the program.
+func format(text []byte) (string, error) {
+	var tree yaml.Node
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		return "", err
+	}
+	var strip func(*yaml.Node)
+	strip = func(n *yaml.Node) {
+		n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+		for _, child := range n.Content {
+			strip(child)
+		}
+	}
+	strip(&tree)
+	out, err := compose.Format(&tree)
+	return string(out), err
+}
+
+// files are the compose files of this repository.
+func files(t *testing.T) map[string][]byte {
+	t.Helper()
+	texts := map[string][]byte{}
+	for _, pattern := range []string{"testdata/corpus/*.yaml", "../../testdata/*.golden.yml", "../../../../examples/*/compose.y*ml", "../../../../templates/*.y*ml"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := filepath.Base(path)
+			if strings.HasPrefix(name, "compose.") {
+				name = filepath.Base(filepath.Dir(path))
+			}
+			texts[name] = text
+		}
+	}
+	if len(texts) < 15 {
+		t.Fatalf("only %d files", len(texts))
+	}
+	return texts
+}
+
+// snippets are the compose files in the tests of compose-go's loader, which
+// have each field of the specification.
+func snippets(t *testing.T) map[string][]byte {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/compose-spec/compose-go/v2").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "loader", "tests", "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string][]byte{}
+	for _, path := range paths {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+				if text, err := strconv.Unquote(literal.Value); err == nil && strings.Contains(text, "services:") {
+					texts[fmt.Sprintf("%s.%d", strings.TrimSuffix(filepath.Base(path), "_test.go"), literal.Pos())] = []byte(text)
+				}
+			}
+			return true
+		})
+	}
+	return texts
+}
+
+// model is a file as the loader merges it, with its variables left as they are;
+// false if the loader refuses it.
+func model(t *testing.T, text []byte) ([]byte, bool) {
+	t.Helper()
+	m, err := loader.LoadModelWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  t.TempDir(),
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: text}},
+		Environment: types.Mapping{},
+	}, func(o *loader.Options) {
+		o.SetProjectName("model", false)
+		o.SkipInterpolation = true
+		o.SkipNormalization = true
+		o.SkipConsistencyCheck = true
+		o.SkipResolveEnvironment = true
+		o.ResolvePaths = false
+		o.Profiles = []string{"*"}
+	})
+	if err != nil {
+		return nil, false
+	}
+	services, _ := m["services"].(map[string]any)
+	for _, s := range services {
+		// Without checks the loader takes services that are nothing.
+		s := s.(map[string]any)
+		if s["image"] == nil && s["build"] == nil && s["provider"] == nil {
+			return nil, false
+		}
+	}
+	if len(services) == 0 {
+		return nil, false
+	}
+	out, err := yaml.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, true
+}
+
+// What a program prints is the file that it was made from.
+func TestProgramsPrintTheFilesTheyWereMadeFrom(t *testing.T) {
+	sources := map[string][]byte{}
+	want := map[string]string{}
+	add := func(name string, text []byte) {
+		formatted, err := format(text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		source, err := gosource.Program(text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		sources[name], want[name] = source, formatted
+	}
+	for name, text := range files(t) {
+		add(name, text)
+		if merged, ok := model(t, text); ok {
+			add(name+".model", merged)
+		}
+	}
+	loaded := 0
+	for name, text := range snippets(t) {
+		if merged, ok := model(t, text); ok {
+			loaded++
+			add(name+".model", merged)
+			if !bytes.Contains(text, []byte("!override")) && !bytes.Contains(text, []byte("!reset")) {
+				add(name, text)
+			}
+		}
+	}
+	if loaded < 100 {
+		t.Errorf("only %d texts of compose-go's tests load", loaded)
+	}
+	t.Logf("%d programs", len(sources))
+
+	got := run(t, sources)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if diff := cmp.Diff(want[name], got[name]); diff != "" {
+			t.Errorf("%s (-file +program):\n%s\n%s", name, diff, sources[name])
+		}
+	}
+}
+
+// run builds the programs as one and returns what each prints: as packages of
+// this module that exist for one build only. Their main functions are not
+// called, because a program can have but one.
+func run(t *testing.T, sources map[string][]byte) map[string]string {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	replace := map[string]string{}
+	write := func(name, text string) {
+		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(root, "examples", "generated", filepath.FromSlash(name))] = path
+	}
+	var imports, calls strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(sources)) {
+		pkg := "p" + strconv.Itoa(i)
+		source := strings.Replace(string(sources[name]), "\npackage main\n", "\npackage "+pkg+"\n", 1)
+		write(pkg+"/program.go", source)
+		write(pkg+"/export.go", "package "+pkg+"\n\nimport \"github.com/stackctl/stackctl/pkg/spec\"\n\nfunc Stack() *spec.Stack { return stack() }\n")
+		fmt.Fprintf(&imports, "\t%q\n", "github.com/stackctl/stackctl/examples/generated/"+pkg)
+		fmt.Fprintf(&calls, "\tout[%q] = text(%s.Stack())\n", name, pkg)
+	}
+	write("all.go", "package main\n\nimport (\n\t\"encoding/json\"\n\t\"os\"\n\n\t\"github.com/stackctl/stackctl/pkg/spec\"\n"+imports.String()+`)
+
+func main() {
+	out := map[string]string{}
+`+calls.String()+`	if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
+		panic(err)
+	}
+}
+
+func text(s *spec.Stack) string {
+	text, err := s.Compose()
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+`)
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "-overlay", filepath.Join(dir, "overlay.json"), "./examples/generated")
+	cmd.Dir = root
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// The sources are for people: these are here to be looked at.
+func TestProgram(t *testing.T) {
+	built, err := spec.WebStack(spec.WebStackOptions{}).Compose()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := files(t)
+	for name, text := range map[string][]byte{"webstack": built, "shop": all["shop.yaml"], "names": all["names.yaml"], "volumes": all["volumes.yaml"]} {
+		t.Run(name, func(t *testing.T) {
+			source, err := gosource.Program(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", name+".go.golden")
+			if *update {
+				if err := os.WriteFile(path, source, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(source)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			again, err := gosource.Program(text)
+			if err != nil || !bytes.Equal(again, source) {
+				t.Errorf("another source from the same text: %v\n%s", err, again)
+			}
+		})
+	}
+}
+
+func TestProgramRefuses(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"- a\n", "write the stack as Go: print compose file: the document is not a mapping"},
+		{"a: [", "write the stack as Go: yaml: line 1: did not find expected node content"},
+		{"services: {web: [image]}\n", "write the stack as Go: services.web: is not a mapping"},
+		{"services: {web: {image: a, x-n: {a: [.inf]}}}\n", "write the stack as Go: services.web: x-n: a: [0]: .inf is not a number that Go can write"},
+		{"name: a\nservices:\n  web:\n    image: a\n    ports: !reset [a]\n", "write the stack as Go: line 5: the tag !reset cannot be written"},
+	}
+	for _, tt := range tests {
+		source, err := gosource.Program([]byte(tt.text))
+		if err == nil {
+			t.Errorf("%s: got\n%s", tt.text, source)
+		} else if err.Error() != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.text, err, tt.want)
+		}
+	}
+}
