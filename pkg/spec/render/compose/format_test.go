@@ -376,6 +376,50 @@ x-note:
 	diff(t, string(after), string(before))
 }
 
+// What is said of a key stays above it, wherever the key goes.
+func TestComments(t *testing.T) {
+	const text = `# Of the name.
+name: shop
+# Of all networks.
+networks:
+  # Of one.
+  back:
+services:
+  # Of web.
+  web:
+    # Of the image.
+    image: web # and more
+    depends_on: [db]
+  # Of db.
+  db: {image: db}
+`
+	const want = `# Of the name.
+name: shop
+
+services:
+  # Of db.
+  db:
+    image: db
+
+  # Of web.
+  web:
+    # Of the image.
+    image: web # and more
+    depends_on:
+      - db
+
+# Of all networks.
+networks:
+  # Of one.
+  back:
+`
+	got, err := compose.Format(parse(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), want)
+}
+
 func TestFormatJSON(t *testing.T) {
 	got, err := compose.FormatJSON(parse(t, `
 services:
