@@ -55,6 +55,11 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.format == formatGo {
+		if text, err = gosource.Program(text); err != nil {
+			return err
+		}
+	}
 	if o.output == "" {
 		_, err := app.Out.Write(text)
 		return err
@@ -69,16 +74,8 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 	return nil
 }
 
+// text gives the compose file, as JSON if that is the format.
 func (o *renderOptions) text(ctx context.Context) ([]byte, error) {
-	text, err := o.compose(ctx)
-	if err != nil || o.format != formatGo {
-		return text, err
-	}
-	return gosource.Program(text)
-}
-
-// compose gives the compose file, as JSON if that is the format.
-func (o *renderOptions) compose(ctx context.Context) ([]byte, error) {
 	s, err := o.source()
 	if err != nil {
 		return nil, err
