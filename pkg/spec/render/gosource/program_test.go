@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"gopkg.in/yaml.v3"
 
 	"github.com/stackctl/stackctl/pkg/spec"
@@ -185,6 +187,64 @@ func TestProgramsPrintTheFilesTheyWereMadeFrom(t *testing.T) {
 			t.Errorf("%s (-file +program):\n%s\n%s", name, diff, sources[name])
 		}
 	}
+}
+
+// The form that both sides of the test above have in common says what the
+// author's does: it loads as the same project.
+func TestFilesLoadAsTheyArePrinted(t *testing.T) {
+	texts := files(t)
+	maps.Copy(texts, snippets(t))
+	compared := 0
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		want, err := load(t, texts[name])
+		if err != nil {
+			continue // variables in odd places have no value that fits all
+		}
+		text, err := format(texts[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := load(t, []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v in\n%s", name, err, text)
+			continue
+		}
+		compared++
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(types.SecretConfig{}, types.ConfigObjConfig{}),
+			equateEmpty[types.ServiceNetworkConfig](), equateEmpty[types.ServiceVolumeVolume]()); diff != "" {
+			t.Errorf("%s (-as written +as printed):\n%s\n%s", name, diff, text)
+		}
+	}
+	if compared < 100 {
+		t.Errorf("only %d files load", compared)
+	}
+}
+
+// equateEmpty takes a mapping without keys for none.
+func equateEmpty[T any]() cmp.Option {
+	isEmpty := func(v *T) bool { return v == nil || reflect.ValueOf(*v).IsZero() }
+	return cmp.FilterValues(func(a, b *T) bool { return isEmpty(a) && isEmpty(b) }, cmp.Ignore())
+}
+
+func load(t *testing.T, text []byte) (*types.Project, error) {
+	t.Helper()
+	env := types.Mapping{}
+	for _, name := range []string{"A", "B", "DB_PASSWORD", "POSTGRES_PASSWORD", "SHOP_RELEASE", "VOLUME_NAME", "TAG", "DOMAIN"} {
+		env[name] = "x"
+	}
+	for name, value := range map[string]string{"PORT": "8080", "IP": "127.0.0.1", "DATA": "/data", "DIR": "d", "TARGET": "81", "P": "82", "T": "83", "WHOLE": "84:84"} {
+		env[name] = value
+	}
+	return loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  "/srv",
+		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: text}},
+		Environment: env,
+	}, func(o *loader.Options) {
+		o.SetProjectName("project", false)
+		o.SkipConsistencyCheck = true
+		o.SkipResolveEnvironment = true
+		o.Profiles = []string{"*"}
+	})
 }
 
 // run builds the programs as one and returns what each prints: as packages of
