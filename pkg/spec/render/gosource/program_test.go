@@ -138,7 +138,9 @@ func model(t *testing.T, text []byte) ([]byte, bool) {
 	if len(services) == 0 {
 		return nil, false
 	}
-	out, err := yaml.Marshal(m)
+	// As JSON, because YAML's encoder prints some texts of several lines as block
+	// scalars that no parser reads back.
+	out, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,13 +194,17 @@ func TestProgramsPrintTheFilesTheyWereMadeFrom(t *testing.T) {
 // The form that both sides of the test above have in common says what the
 // author's does: it loads as the same project.
 func TestFilesLoadAsTheyArePrinted(t *testing.T) {
-	texts := files(t)
-	maps.Copy(texts, snippets(t))
+	own := files(t)
+	texts := snippets(t)
+	maps.Copy(texts, own)
 	compared := 0
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		want, err := load(t, texts[name])
+		if err != nil && own[name] == nil {
+			continue // some tests are of faults
+		}
 		if err != nil {
-			continue // variables in odd places have no value that fits all
+			t.Fatalf("%s: %v", name, err)
 		}
 		text, err := format(texts[name])
 		if err != nil {
@@ -211,6 +217,8 @@ func TestFilesLoadAsTheyArePrinted(t *testing.T) {
 		}
 		compared++
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(types.SecretConfig{}, types.ConfigObjConfig{}),
+			// Of what nobody reads, dates are printed as text, and whole numbers without a point.
+			cmpopts.IgnoreMapEntries(func(key string, _ any) bool { return key == "x-values" }),
 			equateEmpty[types.ServiceNetworkConfig](), equateEmpty[types.ServiceVolumeVolume]()); diff != "" {
 			t.Errorf("%s (-as written +as printed):\n%s\n%s", name, diff, text)
 		}
@@ -232,7 +240,7 @@ func load(t *testing.T, text []byte) (*types.Project, error) {
 	for _, name := range []string{"A", "B", "DB_PASSWORD", "POSTGRES_PASSWORD", "SHOP_RELEASE", "VOLUME_NAME", "TAG", "DOMAIN"} {
 		env[name] = "x"
 	}
-	for name, value := range map[string]string{"PORT": "8080", "IP": "127.0.0.1", "DATA": "/data", "DIR": "d", "TARGET": "81", "P": "82", "T": "83", "WHOLE": "84:84"} {
+	for name, value := range map[string]string{"PORT": "8080", "IP": "127.0.0.1", "DATA": "/data", "DIR": "d", "TARGET": "81", "P": "82", "T": "83", "WHOLE": "84:84", "R": "false", "CONDITION": "service_started", "RETRIES": "3", "INTERVAL": "5s", "PROTOCOL": "udp"} {
 		env[name] = value
 	}
 	return loader.LoadWithContext(t.Context(), types.ConfigDetails{
@@ -310,6 +318,37 @@ func text(s *spec.Stack) string {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// A program is whole as it is: it builds, and prints its file.
+func TestProgramRuns(t *testing.T) {
+	text := files(t)["shop.yaml"]
+	source, err := gosource.Program(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(path, source, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", path)
+	cmd.Dir = root
+	cmd.Stderr = os.Stderr
+	got, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, source)
+	}
+	want, err := format(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("-file +program:\n%s", diff)
+	}
 }
 
 // The sources are for people: these are here to be looked at.
