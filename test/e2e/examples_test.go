@@ -127,7 +127,11 @@ func TestExampleReplicas(t *testing.T) {
 func TestExampleMigration(t *testing.T) {
 	s := example(t, "migration", nil)
 	s.says("app", "orders: 2")
-	inspect := func(service string) (out struct{ State struct{ Status, StartedAt, FinishedAt string } }) {
+	type container struct {
+		State struct{ Status, StartedAt, FinishedAt string }
+	}
+	inspect := func(service string) container {
+		var out container
 		s.ask(http.MethodGet, "/containers/"+s.containers()[service].ID+"/json", nil, &out)
 		return out
 	}

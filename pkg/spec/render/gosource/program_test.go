@@ -81,10 +81,7 @@ func files(t *testing.T) map[string][]byte {
 // have each field of the specification.
 func snippets(t *testing.T) map[string][]byte {
 	t.Helper()
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/compose-spec/compose-go/v2").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := goCommand(t, "list", "-m", "-f", "{{.Dir}}", "github.com/compose-spec/compose-go/v2")
 	paths, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "loader", "tests", "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
@@ -255,34 +252,42 @@ func load(t *testing.T, text []byte) (*types.Project, error) {
 	})
 }
 
-// run builds the programs as one and returns what each prints: as packages of
-// this module that exist for one build only. Their main functions are not
-// called, because a program can have but one.
+// mainFunction is what all programs have in common; what is left of each makes
+// one program.
+const mainFunction = "func main() { spec.Main(stack()) }\n"
+
+// run builds the programs as one, which is many times faster, and returns what
+// each prints.
 func run(t *testing.T, sources map[string][]byte) map[string]string {
 	t.Helper()
-	root, err := filepath.Abs("../../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	replace := map[string]string{}
+	paths := []string{"run"}
 	write := func(name, text string) {
-		path := filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		replace[filepath.Join(root, "examples", "generated", filepath.FromSlash(name))] = path
+		paths = append(paths, path)
 	}
-	var imports, calls strings.Builder
+	var calls strings.Builder
 	for i, name := range slices.Sorted(maps.Keys(sources)) {
-		pkg := "p" + strconv.Itoa(i)
-		source := strings.Replace(string(sources[name]), "\npackage main\n", "\npackage "+pkg+"\n", 1)
-		write(pkg+"/program.go", source)
-		write(pkg+"/export.go", "package "+pkg+"\n\nimport \"github.com/stackctl/stackctl/pkg/spec\"\n\nfunc Stack() *spec.Stack { return stack() }\n")
-		fmt.Fprintf(&imports, "\t%q\n", "github.com/stackctl/stackctl/examples/generated/"+pkg)
-		fmt.Fprintf(&calls, "\tout[%q] = text(%s.Stack())\n", name, pkg)
+		source := string(sources[name])
+		if !strings.Contains(source, mainFunction) {
+			t.Fatalf("%s: no main function in\n%s", name, source)
+		}
+		source = strings.Replace(source, mainFunction, "", 1)
+		function := fmt.Sprintf("stack%d()", i)
+		write(fmt.Sprintf("p%d.go", i), strings.Replace(source, "\nfunc stack()", "\nfunc "+function, 1))
+		fmt.Fprintf(&calls, "\tout[%q] = text(%s)\n", name, function)
 	}
-	write("all.go", "package main\n\nimport (\n\t\"encoding/json\"\n\t\"os\"\n\n\t\"github.com/stackctl/stackctl/pkg/spec\"\n"+imports.String()+`)
+	write("main.go", `package main
+
+import (
+	"encoding/json"
+	"os"
+
+	"github.com/stackctl/stackctl/pkg/spec"
+)
 
 func main() {
 	out := map[string]string{}
@@ -299,25 +304,24 @@ func text(s *spec.Stack) string {
 	return string(text)
 }
 `)
-	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "run", "-overlay", filepath.Join(dir, "overlay.json"), "./examples/generated")
-	cmd.Dir = root
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, &stderr)
-	}
 	var got map[string]string
-	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+	if err := json.Unmarshal(goCommand(t, paths...), &got); err != nil {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// goCommand runs go in this module, which has what the programs import.
+func goCommand(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &stderr)
+	}
+	return out
 }
 
 // A program is whole as it is: it builds, and prints its file.
@@ -327,21 +331,11 @@ func TestProgramRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := filepath.Abs("../../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "main.go")
 	if err := os.WriteFile(path, source, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "run", path)
-	cmd.Dir = root
-	cmd.Stderr = os.Stderr
-	got, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, source)
-	}
+	got := goCommand(t, "run", path)
 	want, err := format(text)
 	if err != nil {
 		t.Fatal(err)

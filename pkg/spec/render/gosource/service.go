@@ -361,7 +361,7 @@ func textMap(goType string, n *yaml.Node, inherits bool) (expr, bool) {
 	var fields []field
 	for _, name := range asObject(n).keys() {
 		one := asObject(n).get(name)
-		text := ""
+		var text string
 		switch {
 		case name == "" || strings.ContainsAny(name, "=\x00"):
 			return expr{}, false
