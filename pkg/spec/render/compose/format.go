@@ -57,6 +57,7 @@ func arrange(tree *yaml.Node) (*yaml.Node, error) {
 		}
 	}
 	walkValues(root.node, quote)
+	quoteKeys(root.node)
 	return root.node, nil
 }
 
@@ -111,9 +112,20 @@ func quote(n *yaml.Node) {
 
 // isBlockText reports whether text of several lines, which the encoder prints
 // as a block scalar, is read back from one: its first line must not begin with
-// white space, from which the block's indentation would be guessed.
+// white space, from which the block's indentation would be guessed, and it must
+// not break lines in the ways that only some readers know.
 func isBlockText(s string) bool {
-	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n")
+	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n") && !strings.ContainsAny(s, "\u0085\u2028\u2029")
+}
+
+// quoteKeys puts keys of several lines in quotes, for they have no block to be in.
+func quoteKeys(n *yaml.Node) {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && strings.Contains(child.Value, "\n") {
+			child.Style |= yaml.DoubleQuotedStyle
+		}
+		quoteKeys(child)
+	}
 }
 
 // space puts an empty line before each top-level section and between services,

@@ -215,6 +215,11 @@ volumes:
 			"labels:\n  a: \"yes\"\n  b: \"null\"\n  c: \"1:30\"\n  d: \"1.5\"\n  e: 'a: b'\n  f: \"\\t\\nx\"\n  g: \"\"\n  h: \"~\"\n  i: 2024-01-01 00:00:00 +0000 UTC",
 		},
 		{
+			"lines in keys, and lines that not all readers know",
+			"labels: {\"\\na\": 'b', c: \"\\u2028\\n\"}",
+			"labels:\n  ? \"\\na\"\n  : b\n  c: \"\\L\\n\"",
+		},
+		{
 			"values of other types",
 			"environment: {P: 0755, F: 1.50, Y: True, N: }\nlabels: [a=1, b]\nbuild: {context: ., args: [X=1, Y]}",
 			"build:\n  context: .\n  args:\n    X: \"1\"\n    Y:\nenvironment:\n  F: \"1.5\"\n  N:\n  P: \"493\"\n  Y: \"true\"\nlabels:\n  a: \"1\"\n  b: \"\"",

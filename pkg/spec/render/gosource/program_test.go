@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,6 +179,7 @@ func TestProgramsPrintTheFilesTheyWereMadeFrom(t *testing.T) {
 	if loaded < 100 {
 		t.Errorf("only %d texts of compose-go's tests load", loaded)
 	}
+	add("random", random(t, 1))
 	t.Logf("%d programs", len(sources))
 
 	got := run(t, sources)
@@ -255,6 +257,44 @@ func load(t *testing.T, text []byte) (*types.Project, error) {
 // mainFunction is what all programs have in common; what is left of each makes
 // one program.
 const mainFunction = "func main() { spec.Main(stack()) }\n"
+
+// random is a file with text that hardly anybody writes, in all places that
+// programs write in more than one way. The same seed gives the same file.
+func random(t *testing.T, seed uint64) []byte {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, seed))
+	one := func(of ...string) string { return of[r.IntN(len(of))] }
+	text := func(n int) string {
+		var b strings.Builder
+		for range 1 + r.IntN(n) {
+			b.WriteString(one("$", "{", "}", ":", "-", "?", "+", "`", "\"", "\\", "\n", "\t", "'", " ", "A", "b_1", "${A}", "${B:-x}", "${C:?m}", "$$", "${",
+				"é", "\u2028", "\r", "#", "ro", ":/x", "/", "./d", "~", ".", "80", "8080", "-", "udp", "data", "=", "0", "[", "]", "::1", "yes", "null", "1e3"))
+		}
+		return b.String()
+	}
+	services := map[string]any{}
+	for i := range 80 {
+		services["s"+strconv.Itoa(i)] = map[string]any{
+			"image": text(4), "user": text(3), "hostname": text(3), "tmpfs": text(4),
+			"environment": map[string]any{"A": text(6), "B": text(6), text(1): text(6)},
+			"command":     []string{text(6), text(3)}, "entrypoint": text(6), "labels": []string{text(4)},
+			"ports":       []string{text(5), one("80", "8080:80", "127.0.0.1:1:2", "${P}:80", "1-2:3", "0.0.0.0:${A:-1}:80/udp")},
+			"volumes":     []string{text(5), one("data", "./d", "/a", "${D}", "~/x", "x") + ":" + one("/a", "/b"+text(2), "c") + one("", ":ro", ":rw", ":z")},
+			"healthcheck": map[string]any{"test": one(text(5), "NONE"), "interval": one("1m", "90s", "1d", "${I}", "0s", "1.5h")},
+			"x-a":         map[string]any{text(2): text(4), "l": []any{text(3), i, nil, 1.5}},
+			"restart":     one("no", "always", text(2), "on-failure:3", "on-failure:03"), "stop_grace_period": one("10s", "1m30s", "100us", text(1)),
+			"env_file": []any{text(3), map[string]any{"path": text(2), "required": false}},
+			"configs":  []any{map[string]any{"source": "c", "target": text(3), "mode": one("0440", "44x", "0")}},
+		}
+	}
+	file, err := json.Marshal(map[string]any{
+		"services": services, "volumes": map[string]any{"data": nil, "x": nil}, "configs": map[string]any{"c": map[string]any{"content": text(20)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
 
 // run builds the programs as one, which is many times faster, and returns what
 // each prints.
