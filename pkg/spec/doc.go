@@ -2,8 +2,8 @@
 // any origin into the model that the runner works on.
 //
 // A [Stack] is made of services, networks, volumes, secrets and configs that
-// refer to each other by value. [Postgres], [Redis] and [GoApp] are services with good
-// defaults that hand out what others need to reach them:
+// refer to each other by value. [Postgres], [Redis] and [GoApp] are services with
+// good defaults that hand out what others need to reach them:
 //
 //	db := spec.NewPostgres("db", spec.PostgresOptions{})
 //	app := &spec.Service{
@@ -26,6 +26,6 @@
 // [ValidationError] whose problems each name a place and a mend.
 //
 // The package runs nothing, prints nothing but in [Main], and reads no
-// environment but the one it is given. The loader of compose-go logs to logrus when a variable
-// without a default is unset.
+// environment but the one it is given. The loader of compose-go logs to logrus
+// when a variable without a default is unset.
 package spec
