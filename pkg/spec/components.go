@@ -7,6 +7,7 @@ var (
 	_ Part       = (*Network)(nil)
 	_ Part       = (*Volume)(nil)
 	_ Part       = (*Secret)(nil)
+	_ Part       = (*Config)(nil)
 	_ Part       = (*Postgres)(nil)
 	_ Part       = (*Redis)(nil)
 	_ Part       = (*GoApp)(nil)

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
@@ -26,9 +27,11 @@ type document struct {
 func (s *Stack) build() (*yaml.Node, []Problem) {
 	d := &document{stack: s}
 	root := newMapping()
-	if projectName.MatchString(s.Name) {
+	switch {
+	case s.Name == "":
+	case projectName.MatchString(s.Name):
 		root.text("name", s.Name)
-	} else {
+	default:
 		d.fault("name", fmt.Sprintf("%q is not a project name", s.Name),
 			"use lower-case letters, digits, '-' and '_', and begin with a letter or digit")
 	}
@@ -36,6 +39,8 @@ func (s *Stack) build() (*yaml.Node, []Problem) {
 	root.set("networks", resources(d, "networks", s.Networks, func(v *Network) string { return v.Name }, d.network))
 	root.set("volumes", resources(d, "volumes", s.Volumes, func(v *Volume) string { return v.Name }, d.volume))
 	root.set("secrets", resources(d, "secrets", s.Secrets, func(v *Secret) string { return v.Name }, d.secret))
+	root.set("configs", resources(d, "configs", s.Configs, func(v *Config) string { return v.Name }, d.config))
+	d.extra(root, "", s.Extra)
 	if len(s.Services) == 0 {
 		d.fault("services", "there is no service", "pass one to spec.New")
 	}
@@ -44,7 +49,7 @@ func (s *Stack) build() (*yaml.Node, []Problem) {
 
 var (
 	// projectName is the compose specification's rule, resourceName the
-	// schema's for the keys of services, networks, volumes and secrets.
+	// schema's for the keys of services, networks, volumes, secrets and configs.
 	projectName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 	resourceName = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 )
@@ -93,9 +98,6 @@ func declared[T any](d *document, path, kind string, target *T, name func(*T) st
 
 func (d *document) service(path string, s *Service) mapping {
 	m := newMapping()
-	if s.Image == "" && s.Build == nil {
-		d.fault(path, "has neither an image nor a build", "set Image or Build")
-	}
 	m.set("image", d.value(path+".image", s.Image))
 	if s.Build != nil {
 		m.set("build", d.build(path+".build", s.Build).node)
@@ -103,12 +105,13 @@ func (d *document) service(path string, s *Service) mapping {
 	m.set("command", d.values(path+".command", s.Command))
 	m.set("entrypoint", d.values(path+".entrypoint", s.Entrypoint))
 	m.set("environment", d.valueMap(path+".environment", s.Environment))
-	m.set("env_file", d.texts(path+".env_file", s.EnvFiles))
+	m.set("env_file", list(path+".env_file", s.EnvFiles, d.value))
 	m.set("ports", list(path+".ports", s.Ports, d.port))
 	m.set("volumes", list(path+".volumes", s.Mounts, d.mount))
 	m.set("tmpfs", d.texts(path+".tmpfs", s.Tmpfs))
-	m.set("networks", d.serviceNetworks(path+".networks", s.Networks))
+	m.set("networks", d.serviceNetworks(path+".networks", s))
 	m.set("secrets", list(path+".secrets", s.Secrets, d.secretMount))
+	m.set("configs", list(path+".configs", s.Configs, d.configMount))
 	m.set("depends_on", d.dependsOn(path+".depends_on", s.DependsOn))
 	if s.Healthcheck != nil {
 		m.set("healthcheck", d.healthcheck(path+".healthcheck", s.Healthcheck).node)
@@ -121,9 +124,9 @@ func (d *document) service(path string, s *Service) mapping {
 	}
 	m.set("profiles", d.texts(path+".profiles", s.Profiles))
 	m.set("user", d.value(path+".user", s.User))
-	m.set("working_dir", d.text(path+".working_dir", s.WorkingDir))
-	m.set("hostname", d.text(path+".hostname", s.Hostname))
-	m.set("container_name", d.text(path+".container_name", s.ContainerName))
+	m.set("working_dir", d.value(path+".working_dir", s.WorkingDir))
+	m.set("hostname", d.value(path+".hostname", s.Hostname))
+	m.set("container_name", d.value(path+".container_name", s.ContainerName))
 	m.flag("init", s.Init)
 	m.set("stop_signal", d.text(path+".stop_signal", s.StopSignal))
 	m.set("stop_grace_period", d.duration(path+".stop_grace_period", s.StopGracePeriod))
@@ -133,26 +136,37 @@ func (d *document) service(path string, s *Service) mapping {
 	m.set("security_opt", d.texts(path+".security_opt", s.SecurityOpt))
 	m.set("labels", d.valueMap(path+".labels", s.Labels))
 	d.extra(m, path, s.Extra)
+	// A service can have its image from another one, or be run by a program.
+	if !slices.ContainsFunc([]string{"image", "build", "extends", "provider"}, m.has) {
+		d.fault(path, "has neither an image nor a build", "set Image or Build")
+	}
 	return m
 }
 
 func (d *document) build(path string, b *Build) mapping {
 	m := newMapping()
-	m.set("context", d.value(path+".context", orElse(Literal(b.Context), ".")))
-	m.set("dockerfile", d.text(path+".dockerfile", b.Dockerfile))
+	m.set("context", d.value(path+".context", orElse(b.Context, ".")))
+	m.set("dockerfile", d.value(path+".dockerfile", b.Dockerfile))
 	m.set("args", d.valueMap(path+".args", b.Args))
-	m.set("target", d.text(path+".target", b.Target))
+	m.set("target", d.value(path+".target", b.Target))
 	if b.GoPackage != "" {
 		extension := newMapping()
 		extension.set(BuildExtensionGo, d.text(path+"."+BuildExtension+"."+BuildExtensionGo, b.GoPackage))
 		m.set(BuildExtension, extension.node)
 	}
+	d.extra(m, path, b.Extra)
 	return m
 }
 
 func (d *document) port(path string, p Port) *yaml.Node {
+	if p.Short != "" {
+		if p.Host != "" || p.Container != 0 || p.HostIP != "" || p.Protocol != "" || p.Extra != nil {
+			d.fault(path, "has both Short and other fields", "keep one of them")
+		}
+		return scalar("!!str", p.Short)
+	}
 	m := newMapping()
-	if p.Container < 1 || p.Container > 65535 {
+	if _, elsewhere := p.Extra["target"]; !elsewhere && (p.Container < 1 || p.Container > 65535) {
 		d.fault(path+".target", fmt.Sprintf("%d is not a port", p.Container), "set Container to 1 to 65535")
 		return nil
 	}
@@ -164,6 +178,7 @@ func (d *document) port(path string, p Port) *yaml.Node {
 	m.set("published", d.value(path+".published", p.Host))
 	m.number("target", p.Container)
 	m.set("protocol", d.text(path+".protocol", p.Protocol))
+	d.extra(m, path, p.Extra)
 	return m.node
 }
 
@@ -181,30 +196,40 @@ func isPortRange(s string) bool {
 }
 
 func (d *document) mount(path string, mount Mount) *yaml.Node {
+	if mount.Short != "" {
+		if mount.Volume != nil || mount.HostPath != "" || mount.Target != "" || mount.ReadOnly || mount.Extra != nil {
+			d.fault(path, "has both Short and other fields", "keep one of them")
+		}
+		return scalar("!!str", mount.Short)
+	}
 	m := newMapping()
+	_, otherType := mount.Extra["type"]
 	switch {
 	case mount.Volume != nil && mount.HostPath != "":
 		d.fault(path, "mounts both a volume and a host path", "set Volume or HostPath, not both")
 		return nil
 	case mount.HostPath != "":
 		m.text("type", "bind")
-		m.set("source", d.text(path+".source", bindSource(mount.HostPath)))
+		m.set("source", d.value(path+".source", bindSource(mount.HostPath)))
+	case mount.Volume == nil && otherType:
 	case !declared(d, path, "volume", mount.Volume, func(v *Volume) string { return v.Name }, d.stack.Volumes):
 		return nil
 	default:
 		m.text("type", "volume")
 		m.text("source", mount.Volume.Name)
 	}
-	if !strings.HasPrefix(mount.Target, "/") {
+	if !strings.HasPrefix(mount.Target, "/") && !otherType {
 		d.fault(path, fmt.Sprintf("target %q is not an absolute path", mount.Target), "begin Target with '/'")
 		return nil
 	}
 	m.set("target", d.text(path+".target", mount.Target))
 	m.flag("read_only", mount.ReadOnly)
+	d.extra(m, path, mount.Extra)
 	// What the short form of the syntax implies, so that both forms load alike.
-	if mount.Volume != nil {
+	switch {
+	case mount.Volume != nil && !m.has("volume"):
 		m.set("volume", newMapping().node)
-	} else {
+	case mount.HostPath != "" && !m.has("bind"):
 		bind := newMapping()
 		bind.flag("create_host_path", true)
 		m.set("bind", bind.node)
@@ -213,18 +238,18 @@ func (d *document) mount(path string, mount Mount) *yaml.Node {
 }
 
 // bindSource makes a relative path begin with a dot, without which compose
-// takes it for the name of a volume.
-func bindSource(path string) string {
+// takes it for the name of a volume. What a variable begins with is not known.
+func bindSource(path Value) Value {
 	isWindows := len(path) > 1 && path[1] == ':'
-	if strings.ContainsAny(path[:1], `./~\`) || isWindows {
+	if strings.ContainsAny(string(path[:1]), `./~\`+nul) || isWindows {
 		return path
 	}
 	return "./" + path
 }
 
-func (d *document) serviceNetworks(path string, networks []*Network) *yaml.Node {
+func (d *document) serviceNetworks(path string, s *Service) *yaml.Node {
 	m := newMapping()
-	for i, n := range networks {
+	for i, n := range s.Networks {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if !declared(d, at, "network", n, func(v *Network) string { return v.Name }, d.stack.Networks) {
 			continue
@@ -233,7 +258,18 @@ func (d *document) serviceNetworks(path string, networks []*Network) *yaml.Node 
 			d.fault(at, fmt.Sprintf("network %q is joined twice", n.Name), "")
 			continue
 		}
+		if options := s.NetworkOptions[n]; len(options) > 0 {
+			of := newMapping()
+			d.extra(of, path+"."+n.Name, options)
+			m.set(n.Name, of.node)
+			continue
+		}
 		m.set(n.Name, null())
+	}
+	for n := range s.NetworkOptions {
+		if !slices.Contains(s.Networks, n) {
+			d.fault(path, "NetworkOptions has a network that the service does not join", "put it into Networks too")
+		}
 	}
 	return m.unlessEmpty()
 }
@@ -242,9 +278,25 @@ func (d *document) secretMount(path string, mount SecretMount) *yaml.Node {
 	if !declared(d, path, "secret", mount.Secret, func(v *Secret) string { return v.Name }, d.stack.Secrets) {
 		return nil
 	}
+	return d.fileMount(path, mount.Secret.Name, mount.Target, mount.UID, mount.GID, mount.Mode)
+}
+
+func (d *document) configMount(path string, mount ConfigMount) *yaml.Node {
+	if !declared(d, path, "config", mount.Config, func(v *Config) string { return v.Name }, d.stack.Configs) {
+		return nil
+	}
+	return d.fileMount(path, mount.Config.Name, mount.Target, mount.UID, mount.GID, mount.Mode)
+}
+
+func (d *document) fileMount(path, source, target, uid, gid string, mode fs.FileMode) *yaml.Node {
 	m := newMapping()
-	m.text("source", mount.Secret.Name)
-	m.set("target", d.text(path+".target", mount.Target))
+	m.text("source", source)
+	m.set("target", d.text(path+".target", target))
+	m.set("uid", d.text(path+".uid", uid))
+	m.set("gid", d.text(path+".gid", gid))
+	if mode != 0 {
+		m.text("mode", fmt.Sprintf("%#o", uint32(mode)))
+	}
 	return m.node
 }
 
@@ -299,50 +351,87 @@ func (d *document) healthcheck(path string, h *Healthcheck) mapping {
 // would silently win over the field or lose against it.
 func (d *document) extra(m mapping, path string, extra map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
+		at := strings.TrimPrefix(path+"."+key, ".")
 		if m.has(key) {
-			d.fault(path+"."+key, "is set by a field and in Extra", "keep one of them")
+			d.fault(at, "is set by a field and in Extra", "keep one of them")
 			continue
 		}
-		var node yaml.Node
-		if err := node.Encode(extra[key]); err != nil {
-			d.fault(path+"."+key, fmt.Sprintf("cannot be written as YAML: %v", err), "")
+		node, err := encode(extra[key])
+		if err != nil {
+			d.fault(at, fmt.Sprintf("cannot be written as YAML: %v", err), "")
 			continue
 		}
-		m.set(key, &node)
+		m.set(key, node)
 	}
+}
+
+// encode makes a node of any value. Text is not written as YAML in between, and
+// what holds text is written in flow style, because the encoder prints some
+// texts of several lines as block scalars that no parser reads back.
+func encode(value any) (*yaml.Node, error) {
+	if text, ok := value.(string); ok {
+		return scalar("!!str", text), nil
+	}
+	var node yaml.Node
+	err := node.Encode(struct {
+		Value any `yaml:",flow"`
+	}{value})
+	if err != nil {
+		return nil, err
+	}
+	return node.Content[1], nil
 }
 
 func (d *document) network(path string, n *Network) mapping {
 	m := newMapping()
-	m.set("name", d.text(path+".name", n.EngineName))
+	m.set("name", d.value(path+".name", n.EngineName))
 	m.set("driver", d.text(path+".driver", n.Driver))
 	m.flag("internal", n.Internal)
 	m.flag("external", n.External)
 	m.set("labels", d.valueMap(path+".labels", n.Labels))
+	d.extra(m, path, n.Extra)
 	return m
 }
 
 func (d *document) volume(path string, v *Volume) mapping {
 	m := newMapping()
-	m.set("name", d.text(path+".name", v.EngineName))
+	m.set("name", d.value(path+".name", v.EngineName))
 	m.set("driver", d.text(path+".driver", v.Driver))
 	m.set("driver_opts", d.valueMap(path+".driver_opts", v.DriverOpts))
 	m.flag("external", v.External)
 	m.set("labels", d.valueMap(path+".labels", v.Labels))
+	d.extra(m, path, v.Extra)
 	return m
 }
 
 func (d *document) secret(path string, s *Secret) mapping {
 	m := newMapping()
-	m.set("file", d.text(path+".file", s.File))
+	m.set("file", d.value(path+".file", s.File))
 	m.set("environment", d.text(path+".environment", s.Variable))
 	m.flag("external", s.External)
-	if len(m.node.Content) != 2 {
-		d.fault(path, "needs exactly one source", "set File, Variable or External")
+	d.oneSource(m, path, s.Extra, "set File, Variable or External")
+	return m
+}
+
+func (d *document) config(path string, c *Config) mapping {
+	m := newMapping()
+	m.set("file", d.value(path+".file", c.File))
+	m.set("environment", d.text(path+".environment", c.Variable))
+	m.set("content", d.value(path+".content", c.Content))
+	m.flag("external", c.External)
+	d.oneSource(m, path, c.Extra, "set File, Variable, Content or External")
+	return m
+}
+
+// oneSource checks that text comes from one place, and adds the extra keys,
+// among which there may be a place that has no field, such as a driver.
+func (d *document) oneSource(m mapping, path string, extra map[string]any, hint string) {
+	if sources := len(m.node.Content) / 2; sources > 1 || sources == 0 && len(extra) == 0 {
+		d.fault(path, "needs exactly one source", hint)
 		m.node.Content = nil
 		m.flag("external", true)
 	}
-	return m
+	d.extra(m, path, extra)
 }
 
 // value writes a Value: here, and only here, dollar signs are escaped.
@@ -379,13 +468,15 @@ func (d *document) valueMap(path string, values map[string]Value) *yaml.Node {
 	m := newMapping()
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		at := path + "." + key
-		switch node := d.value(at, values[key]); {
+		switch {
 		case key == "" || strings.ContainsAny(key, "=\x00"):
 			d.fault(path, fmt.Sprintf("%q cannot be a name", key), "")
 		case values[key] == "":
 			m.set(key, scalar("!!str", ""))
-		case node != nil:
-			m.set(key, node)
+		case values[key] == Inherited:
+			m.set(key, null())
+		default:
+			m.set(key, d.value(at, values[key]))
 		}
 	}
 	return m.unlessEmpty()

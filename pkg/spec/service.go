@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"io/fs"
 	"strconv"
 	"time"
 )
@@ -24,7 +25,7 @@ type Service struct {
 	// Environment is set in the container and wins over EnvFiles.
 	Environment Env
 	// EnvFiles are paths of files with NAME=value lines.
-	EnvFiles []string
+	EnvFiles []Value
 
 	// Ports are published on the host.
 	Ports []Port
@@ -35,8 +36,13 @@ type Service struct {
 	// Networks are those that the containers join. Empty: the project's
 	// default network.
 	Networks []*Network
+	// NetworkOptions are, for some of Networks, the keys that a compose file has
+	// below them: "aliases", "ipv4_address"; see Extra.
+	NetworkOptions map[*Network]map[string]any
 	// Secrets are readable as files in the container.
 	Secrets []SecretMount
+	// Configs are readable as files in the container.
+	Configs []ConfigMount
 
 	// DependsOn holds back the start until other services are far enough.
 	DependsOn []Dependency
@@ -55,11 +61,11 @@ type Service struct {
 	// numbers, "65532:65532".
 	User Value
 	// WorkingDir is the process's working directory.
-	WorkingDir string
+	WorkingDir Value
 	// Hostname is the container's own host name.
-	Hostname string
+	Hostname Value
 	// ContainerName replaces <project>-<service>-<n>; only for one replica.
-	ContainerName string
+	ContainerName Value
 	// Init runs the engine's small init as process 1, which reaps orphans.
 	Init bool
 	// StopSignal asks the process to end. Empty: the image's, else SIGTERM.
@@ -107,17 +113,20 @@ const (
 type Build struct {
 	// Context is the directory that is sent to the builder, relative to the
 	// compose file. Empty: the compose file's directory.
-	Context string
+	Context Value
 	// Dockerfile is a path relative to Context. Empty: Dockerfile.
-	Dockerfile string
+	Dockerfile Value
 	// Args are the Dockerfile's build arguments.
 	Args Env
 	// Target is the stage to build. Empty: the last one.
-	Target string
+	Target Value
 	// GoPackage is the directory, relative to Context and beginning with "./",
 	// of the Go package whose static binary is the image's whole content; see
 	// BuildExtension. Empty: the image can only be made from the Dockerfile.
 	GoPackage string
+	// Extra holds keys of the compose file's build section that have no field
+	// here, such as "cache_from"; see Service.Extra.
+	Extra map[string]any
 }
 
 // Port is a container's port published on the host.
@@ -132,6 +141,13 @@ type Port struct {
 	HostIP Value
 	// Protocol is tcp or udp. Empty: tcp.
 	Protocol string
+	// Extra holds compose keys that have no field here, such as "app_protocol";
+	// see Service.Extra.
+	Extra map[string]any
+	// Short is the whole entry in the short syntax of a compose file, as it is
+	// written there, for what the fields cannot say: "3000-3005:3000-3005".
+	// Nothing else is set then.
+	Short string
 }
 
 // Loopback is the HostIP of a port that only this machine can reach.
@@ -148,17 +164,25 @@ func PublishLocally(host Value, container int) Port {
 }
 
 // Mount puts a volume or a path of the host into a container: either Volume or
-// HostPath is set.
+// HostPath is set, unless Extra has another "type" or Short says it all.
 type Mount struct {
 	// Volume is mounted at Target.
 	Volume *Volume
 	// HostPath is a path of the host, relative to the compose file. It is made
 	// as a directory if it does not exist.
-	HostPath string
+	HostPath Value
 	// Target is an absolute path in the container.
 	Target string
 	// ReadOnly forbids the container to write there.
 	ReadOnly bool
+	// Extra holds compose keys that have no field here, such as "tmpfs"; see
+	// Service.Extra. Its "volume" and "bind" take the place of the options that
+	// a mount has without it.
+	Extra map[string]any
+	// Short is the whole entry in the short syntax of a compose file, as it is
+	// written there, for what the fields cannot say: "${DATA:-./data}:/data:z".
+	// Nothing else is set then.
+	Short string
 }
 
 // Mounted mounts a volume.
@@ -167,7 +191,7 @@ func Mounted(v *Volume, target string) Mount {
 }
 
 // Bind mounts a file or directory of the host.
-func Bind(hostPath, target string) Mount {
+func Bind(hostPath Value, target string) Mount {
 	return Mount{HostPath: hostPath, Target: target}
 }
 
@@ -176,11 +200,31 @@ type SecretMount struct {
 	Secret *Secret
 	// Target is the file's path. Empty: /run/secrets/<name>.
 	Target string
+	// UID and GID are the numbers of the file's owner. Empty: root.
+	UID, GID string
+	// Mode are the file's permissions. Zero: 0444.
+	Mode fs.FileMode
 }
 
 // MountSecret makes a secret readable at /run/secrets/<name>.
 func MountSecret(s *Secret) SecretMount {
 	return SecretMount{Secret: s}
+}
+
+// ConfigMount makes a config readable in a container.
+type ConfigMount struct {
+	Config *Config
+	// Target is the file's path. Empty: /<name>.
+	Target string
+	// UID and GID are the numbers of the file's owner. Empty: root.
+	UID, GID string
+	// Mode are the file's permissions. Zero: 0444.
+	Mode fs.FileMode
+}
+
+// MountConfig makes a config readable at a path.
+func MountConfig(c *Config, target string) ConfigMount {
+	return ConfigMount{Config: c, Target: target}
 }
 
 // Condition is how far a service must be before one that depends on it starts.

@@ -1,23 +1,29 @@
 package spec
 
-// Stack is a set of services with the networks, volumes and secrets that they
-// use. What refers to another part of the stack does so by its Go value, so a
+// Stack is a set of services with the networks, volumes, secrets and configs
+// that they use. What refers to another part of the stack does so by its Go value, so a
 // misspelt name does not compile; Validate reports a value that was never
 // added.
 type Stack struct {
 	// Name is the project's name: lower-case letters, digits, '-' and '_',
 	// beginning with a letter or digit. The engine's containers, networks and
-	// volumes carry it as a prefix.
+	// volumes carry it as a prefix. Empty: the name of the folder that the stack
+	// is loaded in.
 	Name string
 
 	Services []*Service
 	Networks []*Network
 	Volumes  []*Volume
 	Secrets  []*Secret
+	Configs  []*Config
+
+	// Extra holds top-level compose keys that have no field here: "x-team",
+	// "include"; see Service.Extra.
+	Extra map[string]any
 }
 
-// Part is what a stack is made of: a service, network, volume or secret, or a
-// component that brings several of them.
+// Part is what a stack is made of: a service, network, volume, secret or config,
+// or a component that brings several of them.
 type Part interface {
 	// AddTo appends the part to the stack.
 	AddTo(*Stack)
@@ -55,9 +61,12 @@ type Network struct {
 	External bool
 	// EngineName replaces the engine's name. Empty: <project>_<Name>, or Name
 	// for an external network.
-	EngineName string
+	EngineName Value
 	// Labels are put on the network.
 	Labels map[string]Value
+	// Extra holds compose keys that have no field here, such as "ipam"; see
+	// Service.Extra.
+	Extra map[string]any
 }
 
 // AddTo implements Part.
@@ -77,9 +86,11 @@ type Volume struct {
 	External bool
 	// EngineName replaces the engine's name. Empty: <project>_<Name>, or Name
 	// for an external volume.
-	EngineName string
+	EngineName Value
 	// Labels are put on the volume.
 	Labels map[string]Value
+	// Extra holds compose keys that have no field here; see Service.Extra.
+	Extra map[string]any
 }
 
 // AddTo implements Part.
@@ -92,15 +103,41 @@ type Secret struct {
 	Name string
 	// File is the path of a file that holds the secret, relative to the
 	// compose file.
-	File string
+	File Value
 	// Variable is the name of a variable that holds the secret.
 	Variable string
 	// External says that the engine knows the secret already.
 	External bool
+	// Extra holds compose keys that have no field here, such as "name"; see
+	// Service.Extra.
+	Extra map[string]any
 }
 
 // AddTo implements Part.
 func (s *Secret) AddTo(stack *Stack) { stack.Secrets = appendOnce(stack.Secrets, s) }
+
+// Config is text that containers read from a file, like Secret, and that may be
+// seen. Exactly one of File, Variable, Content and External says where it comes
+// from.
+type Config struct {
+	// Name is the key in the compose file.
+	Name string
+	// File is the path of a file that holds the text, relative to the compose
+	// file.
+	File Value
+	// Variable is the name of a variable that holds the text.
+	Variable string
+	// Content is the text itself.
+	Content Value
+	// External says that the engine knows the config already.
+	External bool
+	// Extra holds compose keys that have no field here, such as "name"; see
+	// Service.Extra.
+	Extra map[string]any
+}
+
+// AddTo implements Part.
+func (c *Config) AddTo(stack *Stack) { stack.Configs = appendOnce(stack.Configs, c) }
 
 // appendOnce lets a component bring its volume and a caller name it as well.
 // A nil is kept, so that Validate can report it.

@@ -19,7 +19,6 @@ func TestStackFaults(t *testing.T) {
 			"empty",
 			func() *spec.Stack { return spec.New("") },
 			[]string{
-				`name: "" is not a project name — use lower-case letters, digits, '-' and '_', and begin with a letter or digit`,
 				`services: there is no service — pass one to spec.New`,
 			},
 		},
@@ -119,6 +118,42 @@ func TestStackFaults(t *testing.T) {
 				`services.web.stop_grace_period: -1s is negative`,
 				`services.web.volumes[0]: mounts both a volume and a host path — set Volume or HostPath, not both`,
 				`services.web.volumes[1]: target "y" is not an absolute path — begin Target with '/'`,
+			},
+		},
+		{
+			"entries with more than one way to be said",
+			func() *spec.Stack {
+				back, front := &spec.Network{Name: "back"}, &spec.Network{Name: "front"}
+				conf := &spec.Config{Name: "conf", File: "a", Content: "b"}
+				web := image("web")
+				web.Ports = []spec.Port{{Short: "80", Container: 80}, {Container: 80, Extra: map[string]any{"target": 81}}}
+				web.Mounts = []spec.Mount{{Short: "/a", Target: "/b"}, {Extra: map[string]any{"size": 1}}}
+				web.Networks = []*spec.Network{back}
+				web.NetworkOptions = map[*spec.Network]map[string]any{front: {"priority": 1}, back: {"priority": spec.FromEnv("")}}
+				web.Configs = []spec.ConfigMount{{}, {Config: &spec.Config{Name: "other"}}, {Config: conf}}
+				web.Build = &spec.Build{Extra: map[string]any{"context": ".."}}
+				web.User = spec.Interpolated("a\x00b")
+				web.Hostname = spec.Inherited
+				stack := spec.New("p", web, back, front, conf, &spec.Config{Name: "none"}, (*spec.Config)(nil))
+				stack.Extra = map[string]any{"services": nil, "x-a": 1}
+				return stack
+			},
+			[]string{
+				`configs[2]: is nil`,
+				`configs.conf: needs exactly one source — set File, Variable, Content or External`,
+				`configs.none: needs exactly one source — set File, Variable, Content or External`,
+				`services: is set by a field and in Extra — keep one of them`,
+				`services.web.build.context: is set by a field and in Extra — keep one of them`,
+				`services.web.configs[0]: refers to a nil config`,
+				`services.web.configs[1]: config "other" is not declared — pass it to spec.New too`,
+				`services.web.hostname: holds a NUL byte`,
+				`services.web.networks: NetworkOptions has a network that the service does not join — put it into Networks too`,
+				`services.web.networks.back.priority: cannot be written as YAML: refers to "", which is not the name of a variable`,
+				`services.web.ports[0]: has both Short and other fields — keep one of them`,
+				`services.web.ports[1].target: is set by a field and in Extra — keep one of them`,
+				`services.web.user: holds a NUL byte`,
+				`services.web.volumes[0]: has both Short and other fields — keep one of them`,
+				`services.web.volumes[1]: refers to a nil volume`,
 			},
 		},
 		{

@@ -31,6 +31,8 @@ const (
 	nul      = "\x00"
 	refOpen  = nul + "{"
 	refClose = nul + "}"
+	// textOpen begins text that holds references of its own.
+	textOpen = nul + "="
 )
 
 // Literal returns the Value of a string that is not a constant. Use it rather
@@ -59,6 +61,18 @@ func FromEnvOr(name, def string) Value {
 func RequiredEnv(name, message string) Value {
 	return Value(refOpen + name + ":?" + message + refClose)
 }
+
+// Interpolated returns the Value of text in compose's own syntax, for references
+// that FromEnv and its siblings do not say: ${NAME-default}, ${NAME:+text}, or a
+// reference within a reference. A dollar sign that is none is doubled in it.
+func Interpolated(text string) Value {
+	return Value(textOpen + strings.ReplaceAll(text, nul, nul+nul) + refClose)
+}
+
+// Inherited is the value of a variable in an Env that has the value of the
+// variable of the same name where the stack is loaded, and that is not set if
+// there is none.
+const Inherited Value = nul + "inherited"
 
 // String returns the value as a compose file holds it: references as ${…},
 // every other dollar sign doubled.
@@ -91,9 +105,17 @@ func (v Value) compose() (text, fault string) {
 		if !marked {
 			break
 		}
-		ref, tail, closed := strings.Cut(strings.TrimPrefix(after, "{"), refClose)
-		if !strings.HasPrefix(after, "{") || !closed {
+		if after == "" {
 			return b.String(), "holds a NUL byte"
+		}
+		ref, tail, closed := strings.Cut(after[1:], refClose)
+		if !closed || after[0] != '{' && (after[0] != '=' || strings.Contains(ref, nul)) {
+			return b.String(), "holds a NUL byte"
+		}
+		if after[0] == '=' {
+			b.WriteString(ref)
+			rest = tail
+			continue
 		}
 		if fault == "" {
 			fault = referenceFault(ref)

@@ -25,7 +25,7 @@ func WebStack(opts WebStackOptions) *Stack {
 	})
 	webapp := NewGoApp("webapp", GoAppOptions{
 		Build: Build{
-			Context:    opts.Context,
+			Context:    Literal(opts.Context),
 			Dockerfile: "webapp/Dockerfile",
 			GoPackage:  "./webapp",
 		},

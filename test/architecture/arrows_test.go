@@ -24,6 +24,7 @@ var arrows = map[string][]string{
 	"cmd/stackctl/internal/display":   {"pkg/runner/event", "pkg/runner/plan"},
 	"pkg/spec":                        {"pkg/spec/render/compose"},
 	"pkg/spec/render/compose":         {},
+	"pkg/spec/render/gosource":        {"pkg/spec/render/compose"},
 	"pkg/runner":                      {"pkg/runner/..."},
 	"pkg/runner/internal/observer":    {"pkg/runner/engine", "pkg/runner/state"},
 	"pkg/runner/internal/executor":    {"pkg/runner/engine", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/probe", "pkg/runner/state"},

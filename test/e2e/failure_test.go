@@ -417,7 +417,7 @@ func TestExternalVolumeWithoutAName(t *testing.T) {
 			t.Errorf("clean up: %v", err)
 		}
 	})
-	data := &spec.Volume{Name: "data", External: true, EngineName: made.Name}
+	data := &spec.Volume{Name: "data", External: true, EngineName: spec.Literal(made.Name)}
 	web := shell("web", "sleep 600")
 	web.Mounts = []spec.Mount{spec.Mounted(data, "/data")}
 	if _, err := s.up(spec.New("x", web, data), runner.UpOptions{}); err != nil {

@@ -43,7 +43,7 @@ failed=
 for engine in $engines; do
 	address=$("$here/start.sh" "$engine" 2>/dev/null)
 	export "${address?}" ENGINE="$engine"
-	"$here/../images/ensure.sh" postgres redis alpine golang
+	"$here/../images/ensure.sh" postgres redis nginx alpine golang
 	facts=$(docker version --format 'version {{.Server.Version}}, API {{.Server.APIVersion}}')
 	say "== engine $engine: $facts, $DOCKER_HOST, compose $("$COMPOSE" version --short 2>/dev/null || echo '?')"
 	began=$SECONDS

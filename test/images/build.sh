@@ -2,7 +2,7 @@
 # Builds stand-ins for the images that the stack and its tests name, from
 # Debian's packages, for machines that reach no image registry.
 #
-#   test/images/build.sh [postgres] [redis] [alpine] [golang]     default: all
+#   test/images/build.sh [postgres] [redis] [nginx] [alpine] [golang]     default: all
 #
 # The engine is the one that DOCKER_HOST names (default: the local socket).
 # An image that the engine has already is left alone, unless FORCE=1; only a
@@ -30,6 +30,7 @@ tag_of() {
 	case $1 in
 	postgres) echo postgres:15-alpine ;;
 	redis) echo redis:7-alpine ;;
+	nginx) echo nginx:1-alpine ;;
 	alpine) echo alpine:latest ;;
 	golang) echo "golang:$go_version-alpine" ;;
 	*) return 1 ;;
@@ -37,12 +38,12 @@ tag_of() {
 }
 
 if [ "${1:-}" = --tag ]; then
-	tag_of "${2:-}" || die "no image is called \"${2:-}\" here; there are: postgres redis alpine golang"
+	tag_of "${2:-}" || die "no image is called \"${2:-}\" here; there are: postgres redis nginx alpine golang"
 	exit
 fi
-[ $# -gt 0 ] || set -- postgres redis alpine golang
+[ $# -gt 0 ] || set -- postgres redis nginx alpine golang
 for name in "$@"; do
-	tag_of "$name" >/dev/null || die "no image is called \"$name\" here; there are: postgres redis alpine golang"
+	tag_of "$name" >/dev/null || die "no image is called \"$name\" here; there are: postgres redis nginx alpine golang"
 done
 
 command -v docker >/dev/null || die "the docker command is missing; install docker.io (Debian 13: docker-cli) and try again"
@@ -216,6 +217,25 @@ make_redis() {
 	rm -rf "$dir/etc/redis" "$dir/var/lib/redis"
 	install -d -m 755 -o "$(uid_in "$dir" redis)" -g "$(gid_in "$dir" redis)" "$dir/data"
 	pack redis "$dir" '"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Entrypoint":["docker-entrypoint.sh"],"Cmd":["redis-server"],"ExposedPorts":{"6379/tcp":{}},"Volumes":{"/data":{}},"WorkingDir":"/data"'
+}
+
+make_nginx() {
+	need_root nginx
+	dir=$work/nginx
+	# busybox for the wget that the official image has from its base.
+	debian_root "$dir" nginx-light busybox
+	install -m 755 "$here/nginx/entrypoint.sh" "$dir/docker-entrypoint.sh"
+	ln -sf /bin/busybox "$dir/usr/bin/wget"
+	rm -rf "$dir"/etc/nginx/sites-* "$dir"/etc/nginx/modules-enabled "$dir"/etc/nginx/snippets "$dir/var/www"
+	sed -i -e '/sites-enabled/d' -e '/modules-enabled/d' -e '/^user /s/www-data/nginx/' "$dir/etc/nginx/nginx.conf"
+	grep -q '^user nginx;' "$dir/etc/nginx/nginx.conf" || die "nginx.conf names no user"
+	sed -i 's/^www-data:/nginx:/' "$dir/etc/passwd" "$dir/etc/shadow" "$dir/etc/group"
+	mkdir -p "$dir/etc/nginx/conf.d" "$dir/usr/share/nginx/html" "$dir/var/log/nginx"
+	cp "$here/nginx/default.conf" "$dir/etc/nginx/conf.d/"
+	echo '<h1>Welcome to nginx!</h1>' >"$dir/usr/share/nginx/html/index.html"
+	ln -sf /dev/stdout "$dir/var/log/nginx/access.log"
+	ln -sf /dev/stderr "$dir/var/log/nginx/error.log"
+	pack nginx "$dir" '"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Entrypoint":["/docker-entrypoint.sh"],"Cmd":["nginx","-g","daemon off;"],"ExposedPorts":{"80/tcp":{}},"StopSignal":"SIGQUIT"'
 }
 
 make_alpine() {

@@ -2,7 +2,7 @@
 # Makes sure that an engine has images: what it lacks is pulled, as anyone would;
 # only where no registry answers, stand-ins are built from Debian's packages.
 #
-#   test/images/ensure.sh [postgres] [redis] [alpine] [golang]    default: all
+#   test/images/ensure.sh [postgres] [redis] [nginx] [alpine] [golang]    default: all
 #
 # PULL_DEADLINE is how many seconds a registry has to answer (20).
 set -eu
@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/engine/lib.sh
 . "$here/../engine/lib.sh"
 
-[ $# -gt 0 ] || set -- postgres redis alpine golang
+[ $# -gt 0 ] || set -- postgres redis nginx alpine golang
 
 need_docker
 engine_version "${DOCKER_HOST:-}" >/dev/null || die "no engine answers at ${DOCKER_HOST:-the default socket}; start it, or set DOCKER_HOST"

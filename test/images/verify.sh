@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Checks that the images postgres:15-alpine and redis:7-alpine of an engine keep
-# the contract of the official ones, as far as the stack and its tests rely on
+# Checks that the images postgres:15-alpine, redis:7-alpine and nginx:1-alpine of
+# an engine keep the contract of the official ones, as far as the stack and its tests rely on
 # it. Works on pulled images and on the stand-ins alike.
 set -eu
 
 pg=postgres:15-alpine
 redis=redis:7-alpine
+nginx=nginx:1-alpine
 id=imagecheck-$$
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -121,5 +122,21 @@ equal 'a configuration file' "$(docker exec "$id" redis-cli -p 7000 config get m
 gone
 
 case $(docker run --rm --name "$id" $redis redis-server --version) in *v=7.*) ok 'version' ;; *) fail 'not Redis 7' ;; esac
+
+# nginx
+run $nginx
+wait_for wget -q -O /dev/null http://127.0.0.1/
+case $(docker exec "$id" wget -q -O - http://127.0.0.1/) in *'Welcome to nginx!'*) ok 'a page of its own' ;; *) fail 'no page of its own' ;; esac
+case $(docker logs "$id") in *'GET /'*) ok 'requests are logged to the standard output' ;; *) fail 'no access log' ;; esac
+docker stop -t 10 "$id" >/dev/null
+equal 'stops cleanly' "$(docker inspect -f '{{.State.ExitCode}}' "$id")" 0
+gone
+
+printf 'server { listen 8000; return 200 "mine"; }\n' >"$work/default.conf"
+chmod 644 "$work/default.conf"
+run -v "$work/default.conf:/etc/nginx/conf.d/default.conf:ro" $nginx
+wait_for wget -q -O /dev/null http://127.0.0.1:8000/
+equal 'a server of the user' "$(docker exec "$id" wget -q -O - http://127.0.0.1:8000/)" mine
+gone
 
 echo "$passed passed, 0 failed" >&2

@@ -16,6 +16,7 @@ const (
 	formatTable format = "table"
 	formatJSON  format = "json"
 	formatYAML  format = "yaml"
+	formatGo    format = "go"
 )
 
 // writeJSON prints a value for programs that people look over the shoulder of.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackctl/stackctl/pkg/spec/render/compose"
+	"github.com/stackctl/stackctl/pkg/spec/render/gosource"
 )
 
 type renderOptions struct {
@@ -23,13 +24,18 @@ func newRenderCommand(g *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "render",
 		Aliases: []string{"config"},
-		Short:   "Print the stack as a compose file",
-		Long: `Print the stack as a compose file, which Docker Compose runs as it is.
+		Short:   "Print the stack as a compose file or a Go program",
+		Long: `Print the stack as a compose file, which Docker Compose runs as it is, or with
+--format go as a Go program that builds the same stack with the package
+github.com/stackctl/stackctl/pkg/spec and prints that file.
 
 Variables stay ${VARIABLES}, so there is no secret in the file. With --resolve
 they have their values, the password too.`,
 		Example: `  # A file for Docker Compose
   stackctl render > compose.yml
+
+  # A Go program to go on with
+  stackctl render --format go > main.go
 
   # What this machine would run
   stackctl render --resolve`,
@@ -38,7 +44,7 @@ they have their values, the password too.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.output, "output", "o", "", "write to a `file` instead of the standard output")
-	flags.Var(newChoice(&opts.format, formatYAML, formatJSON), "format", "how to print: yaml or json")
+	flags.Var(newChoice(&opts.format, formatYAML, formatJSON, formatGo), "format", "how to print: yaml, json, or go for a Go program")
 	flags.BoolVar(&opts.resolve, "resolve", false, "fill in the values of variables, secrets too")
 	_ = cmd.MarkFlagFilename("output")
 	return cmd
@@ -49,6 +55,11 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 	text, err := o.text(ctx)
 	if err != nil {
 		return err
+	}
+	if o.format == formatGo {
+		if text, err = gosource.Program(text); err != nil {
+			return err
+		}
 	}
 	if o.output == "" {
 		_, err := app.Out.Write(text)
@@ -64,6 +75,7 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 	return nil
 }
 
+// text gives the compose file, as JSON if that is the format.
 func (o *renderOptions) text(ctx context.Context) ([]byte, error) {
 	s, err := o.source(ctx)
 	if err != nil {

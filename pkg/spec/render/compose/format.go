@@ -39,6 +39,7 @@ func arrange(tree *yaml.Node) (*yaml.Node, error) {
 			root.remove(section)
 		}
 	}
+	normalize(root)
 	root.sort(sectionOrder())
 
 	services := root.object("services")
@@ -56,6 +57,7 @@ func arrange(tree *yaml.Node) (*yaml.Node, error) {
 		}
 	}
 	walkValues(root.node, quote)
+	quoteKeys(root.node)
 	return root.node, nil
 }
 
@@ -110,24 +112,38 @@ func quote(n *yaml.Node) {
 
 // isBlockText reports whether text of several lines, which the encoder prints
 // as a block scalar, is read back from one: its first line must not begin with
-// white space, from which the block's indentation would be guessed.
+// white space, from which the block's indentation would be guessed, and it must
+// not break lines in the ways that only some readers know.
 func isBlockText(s string) bool {
-	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n")
+	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n") && !strings.ContainsAny(s, "\u0085\u2028\u2029")
 }
 
-// space puts an empty line before each top-level section and between services.
-// Nothing else of the text begins in these columns: the encoder does not wrap
-// lines, and indents the lines of block scalars below their keys.
+// quoteKeys puts keys of several lines in quotes, for they have no block to be in.
+func quoteKeys(n *yaml.Node) {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && strings.Contains(child.Value, "\n") {
+			child.Style |= yaml.DoubleQuotedStyle
+		}
+		quoteKeys(child)
+	}
+}
+
+// space puts an empty line before each top-level section and between services,
+// and before the comments above them. Nothing else of the text begins in these
+// columns: the encoder does not wrap lines, and indents the lines of block
+// scalars below their keys.
 func space(text []byte) []byte {
-	var b bytes.Buffer
+	var b, above bytes.Buffer
 	section := ""
 	first := true // no line of this section's content yet
-	for i, line := range bytes.SplitAfter(text, []byte("\n")) {
-		switch {
-		case len(line) == 0:
+	for line := range bytes.Lines(text) {
+		if startsComment(line, 0) || section == "services" && startsComment(line, 2) {
+			above.Write(line)
 			continue
+		}
+		switch {
 		case startsKey(line, 0):
-			if i > 0 {
+			if b.Len() > 0 {
 				b.WriteByte('\n')
 			}
 			section, _, _ = strings.Cut(string(line), ":")
@@ -138,9 +154,15 @@ func space(text []byte) []byte {
 			}
 			first = false
 		}
+		_, _ = above.WriteTo(&b)
 		b.Write(line)
 	}
+	_, _ = above.WriteTo(&b)
 	return b.Bytes()
+}
+
+func startsComment(line []byte, column int) bool {
+	return len(line) > column && len(bytes.TrimLeft(line[:column], " ")) == 0 && line[column] == '#'
 }
 
 func startsKey(line []byte, column int) bool {

@@ -167,12 +167,12 @@ volumes:
 		{
 			"other dependencies",
 			"depends_on: {b: {required: true, condition: service_healthy}, a: {condition: service_started, required: false, restart: true}}",
-			"depends_on:\n  b:\n    condition: service_healthy\n  a:\n    condition: service_started\n    required: false\n    restart: true",
+			"depends_on:\n  b:\n    condition: service_healthy\n  a:\n    condition: service_started\n    restart: true\n    required: false",
 		},
 		{
 			"environment",
 			"environment: [B=1, A=, C, 'D=$$x=y']",
-			"environment:\n  B: \"1\"\n  A: \"\"\n  C:\n  D: $$x=y",
+			"environment:\n  A: \"\"\n  B: \"1\"\n  C:\n  D: $$x=y",
 		},
 		{
 			"environment with a name twice",
@@ -212,7 +212,47 @@ volumes:
 		{
 			"text that looks like something else",
 			"labels: {a: 'yes', b: 'null', c: '1:30', d: '1.5', e: 'a: b', f: \"\\t\\nx\", g: '', h: '~', i: 2024-01-01}",
-			"labels:\n  a: \"yes\"\n  b: \"null\"\n  c: \"1:30\"\n  d: \"1.5\"\n  e: 'a: b'\n  f: \"\\t\\nx\"\n  g: \"\"\n  h: \"~\"\n  i: 2024-01-01",
+			"labels:\n  a: \"yes\"\n  b: \"null\"\n  c: \"1:30\"\n  d: \"1.5\"\n  e: 'a: b'\n  f: \"\\t\\nx\"\n  g: \"\"\n  h: \"~\"\n  i: 2024-01-01 00:00:00 +0000 UTC",
+		},
+		{
+			"lines in keys, and lines that not all readers know",
+			"labels: {\"\\na\": 'b', c: \"\\u2028\\n\"}",
+			"labels:\n  ? \"\\na\"\n  : b\n  c: \"\\L\\n\"",
+		},
+		{
+			"values of other types",
+			"environment: {P: 0755, F: 1.50, Y: True, N: }\nlabels: [a=1, b]\nbuild: {context: ., args: [X=1, Y]}",
+			"build:\n  context: .\n  args:\n    X: \"1\"\n    Y:\nenvironment:\n  F: \"1.5\"\n  N:\n  P: \"493\"\n  Y: \"true\"\nlabels:\n  a: \"1\"\n  b: \"\"",
+		},
+		{
+			"commands on one line",
+			"command: sh -c 'a && b' $$HOME\nentrypoint: run $PORT --x=${DIR}\nhealthcheck: {test: curl $PORT, interval: 90s, timeout: 60s}",
+			"command: [\"sh\", \"-c\", \"a && b\", \"$$HOME\"]\nentrypoint: run ${PORT} --x=${DIR}\nhealthcheck:\n  test: [\"CMD-SHELL\", \"curl ${PORT}\"]\n  interval: 1m30s\n  timeout: 1m",
+		},
+		{
+			"a command line that is not read to its end",
+			"command: echo a && echo b",
+			"command: echo a && echo b",
+		},
+		{
+			"entries with defaults",
+			"ports: [80, 81:81/tcp, '82:82/udp']\nvolumes: ['data:/a:rw', 'logs:/b:z', './c:/c:ro', {type: volume, source: x, target: /x, volume: {}}]\nenv_file: migrate.env\ntmpfs: /tmp",
+			"env_file:\n  - migrate.env\nports:\n  - \"80\"\n  - \"81:81\"\n  - \"82:82/udp\"\nvolumes:\n  - data:/a\n  - logs:/b:z\n  - ./c:/c:ro\n  - type: volume\n    source: x\n    target: /x\n    volume: {}\ntmpfs:\n  - /tmp",
+		},
+		{
+			"permissions",
+			"secrets: [{source: a, mode: 0440}]\nconfigs: [{source: b, mode: '440'}]\nvolumes: [{type: tmpfs, target: /t, tmpfs: {mode: 0o1777}}]",
+			"volumes:\n  - type: tmpfs\n    target: /t\n    tmpfs:\n      mode: 1023\nsecrets:\n  - source: a\n    mode: \"0440\"\nconfigs:\n  - source: b\n    mode: \"0440\"",
+		},
+		{
+			"references without braces",
+			"hostname: a$$b$PORT-${DIR:-$$x$y}$PORT\nx-n: {b: 0x1f, a: 1.50, d: 1_000}",
+			"hostname: a$$b${PORT}-${DIR:-$$x$y}${PORT}\nx-n:\n  a: 1.5\n  b: 31\n  d: 1000",
+		},
+		{
+			"merges",
+			"labels: {<<: [&l {a: '1', b: '2'}, {b: '3', c: '4'}], c: '5'}\nx-l: *l",
+			"labels:\n  a: \"1\"\n  b: \"2\"\n  c: \"5\"\nx-l:\n  a: \"1\"\n  b: \"2\"",
 		},
 		{
 			"anchors",
@@ -269,7 +309,7 @@ services:
   api:
     image: api
     build: .
-    command: run
+    command: ["run"]
     depends_on:
       - db
       - queue
@@ -288,8 +328,8 @@ services:
     cap_drop:
       - ALL
     labels:
-      b: "1"
       a: "2"
+      b: "1"
     zebra_key_unknown: 1
 
   loop2:
@@ -314,8 +354,8 @@ volumes:
     driver: local
 
 x-note:
-  b: 1
   a: 2
+  b: 1
 `
 	tree := parse(t, scrambled)
 	before, err := yaml.Marshal(tree)
@@ -341,6 +381,50 @@ x-note:
 	diff(t, string(after), string(before))
 }
 
+// What is said of a key stays above it, wherever the key goes.
+func TestComments(t *testing.T) {
+	const text = `# Of the name.
+name: shop
+# Of all networks.
+networks:
+  # Of one.
+  back:
+services:
+  # Of web.
+  web:
+    # Of the image.
+    image: web # and more
+    depends_on: [db]
+  # Of db.
+  db: {image: db}
+`
+	const want = `# Of the name.
+name: shop
+
+services:
+  # Of db.
+  db:
+    image: db
+
+  # Of web.
+  web:
+    # Of the image.
+    image: web # and more
+    depends_on:
+      - db
+
+# Of all networks.
+networks:
+  # Of one.
+  back:
+`
+	got, err := compose.Format(parse(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, string(got), want)
+}
+
 func TestFormatJSON(t *testing.T) {
 	got, err := compose.FormatJSON(parse(t, `
 services:
@@ -360,8 +444,8 @@ volumes: {data: {}}
     "web": {
       "image": "x",
       "environment": {
-        "B": "1",
         "A": null,
+        "B": "1",
         "HTML": "<a&b>"
       },
       "scale": 2,

@@ -35,6 +35,8 @@ func healthcheckOrder() []string {
 	return []string{"test", "interval", "timeout", "retries", "start_period", "start_interval"}
 }
 
+func dependencyOrder() []string { return []string{"condition", "restart", "required"} }
+
 func portOrder() []string {
 	return []string{"name", "host_ip", "published", "target", "protocol", "app_protocol", "mode"}
 }
@@ -42,6 +44,8 @@ func portOrder() []string {
 func mountOrder() []string {
 	return []string{"type", "source", "target", "read_only"}
 }
+
+func fileMountOrder() []string { return []string{"source", "target", "uid", "gid", "mode"} }
 
 func resourceOrder() []string {
 	return []string{"name", "external", "driver", "driver_opts", "file", "environment", "content"}

@@ -92,7 +92,8 @@ func shortMount(o object) *yaml.Node {
 	}
 	isPath := strings.HasPrefix(source, "/") || strings.HasPrefix(source, ".") || strings.HasPrefix(source, "~")
 	switch {
-	case o.text("type") == "volume" && !isPath && blank(o, "volume") && o.get("bind") == nil && !strings.Contains(source, "$"):
+	case o.text("type") == "volume" && !isPath && blank(o, "volume") && o.get("bind") == nil && !strings.Contains(source, "$") &&
+		len(source) > 1: // one letter would be a drive of Windows
 	case o.text("type") == "bind" && isPath && makesHostPath(o) && o.get("volume") == nil:
 	default:
 		return nil

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"slices"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -12,6 +13,7 @@ const (
 	tagBool   = "!!bool"
 	tagMap    = "!!map"
 	tagSeq    = "!!seq"
+	tagMerge  = "!!merge"
 )
 
 // object is a mapping node; the zero object is an absent one, which has no
@@ -148,20 +150,47 @@ func sequenceNode(content []*yaml.Node) *yaml.Node {
 }
 
 // clone copies a tree so that the caller's stays as it is. Aliases become what
-// they stand for, because ordering may put them before their anchors; styles
-// are the printer's to choose.
+// they stand for, because ordering may put them before their anchors, and so do
+// merges; styles are the printer's to choose.
 func clone(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return clone(n.Alias)
 	}
 	c := *n
 	c.Anchor = ""
+	if strings.HasPrefix(n.ShortTag(), "!!") {
+		c.Style = 0
+	}
 	c.Style &= yaml.TaggedStyle
-	c.Content = make([]*yaml.Node, len(n.Content))
+	c.Content = nil
+	var merged []*yaml.Node
 	for i, child := range n.Content {
-		c.Content[i] = clone(child)
+		isPair := n.Kind == yaml.MappingNode
+		switch {
+		case isPair && i%2 == 0 && child.ShortTag() == tagMerge:
+			merged = append(merged, clone(n.Content[i+1]))
+		case isPair && i%2 == 1 && n.Content[i-1].ShortTag() == tagMerge:
+		default:
+			c.Content = append(c.Content, clone(child))
+		}
+	}
+	for _, m := range merged {
+		merge(object{&c}, m)
 	}
 	return &c
+}
+
+// merge adds the keys that a mapping, or each of a list of them, has and the
+// object has not.
+func merge(o object, from *yaml.Node) {
+	for _, item := range items(from) {
+		merge(o, item)
+	}
+	for _, key := range asObject(from).keys() {
+		if o.get(key) == nil {
+			o.node.Content = append(o.node.Content, stringNode(key), asObject(from).get(key))
+		}
+	}
 }
 
 // walkValues visits every scalar that is a value, not a key.

@@ -1,0 +1,35 @@
+// Command webstack is the built-in stack as a Go program: a web app with
+// PostgreSQL and Redis, made of the components of package spec. Run it in a
+// checkout, which the app is built from:
+//
+//	go run ./examples/webstack > compose.yaml
+package main
+
+import "github.com/stackctl/stackctl/pkg/spec"
+
+func main() { spec.Main(stack()) }
+
+func stack() *spec.Stack {
+	backend := &spec.Network{Name: "backend-network", Driver: "bridge"}
+
+	database := spec.NewPostgres("database", spec.PostgresOptions{
+		Database: spec.FromEnvOr("POSTGRES_DB", "myapp"),
+		Volume:   &spec.Volume{Name: "postgres-storage"},
+		Networks: []*spec.Network{backend},
+	})
+	cache := spec.NewRedis("cache", spec.RedisOptions{
+		Volume:   &spec.Volume{Name: "redis-storage"},
+		Networks: []*spec.Network{backend},
+	})
+	webapp := spec.NewGoApp("webapp", spec.GoAppOptions{
+		Build:         spec.Build{Dockerfile: "webapp/Dockerfile", GoPackage: "./webapp"},
+		Port:          spec.FromEnvOr("WEBAPP_PORT", "5003"),
+		ContainerPort: 5000,
+		// What the components hand out: hosts, names, the password.
+		Environment: spec.MergeEnv(database.EnvFor(), cache.EnvFor()),
+		DependsOn:   []spec.Dependency{spec.Healthy(database), spec.Healthy(cache)},
+		Health:      spec.CmdTest("/webapp", "healthcheck"),
+		Networks:    []*spec.Network{backend},
+	})
+	return spec.New("multi-service-app", database, cache, webapp, backend)
+}
