@@ -41,7 +41,7 @@ services:
     ports: ["${PORT:?}:80", "81:81"]
   db:
     image: db
-    command: ["echo", "$$HOME"]
+    command: echo $$HOME
   cache: {image: cache}
 networks:
   front:
