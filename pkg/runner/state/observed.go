@@ -144,6 +144,11 @@ type Image struct {
 	Labels map[string]string
 	// Size is in bytes.
 	Size int64
+	// Platform is as Docker writes it: "linux/amd64", "linux/arm/v7".
+	Platform string
+	// Digests are the names that registries know the image by:
+	// "redis@sha256:...". One that was built or loaded has none.
+	Digests []string
 }
 
 // ContainerFromLabels fills in what the labels of a container say.

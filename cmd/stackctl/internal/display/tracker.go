@@ -43,11 +43,7 @@ type item struct {
 	spent    time.Duration
 	progress string
 	note     string
-	layers   map[string]layer
 }
-
-// layer is a part of an image that is being pulled.
-type layer struct{ current, total int64 }
 
 func newTracker(project string) *tracker {
 	return &tracker{project: project, byName: map[string]*item{}}
@@ -61,7 +57,7 @@ func (t *tracker) apply(e event.Event) (it *item, settled bool) {
 	}
 	it = t.byName[e.Resource]
 	if it == nil {
-		it = &item{layers: map[string]layer{}}
+		it = &item{}
 		it.kind, it.name, _ = strings.Cut(e.Resource, " ")
 		it.name = shorten(t.project, it.name)
 		t.byName[e.Resource] = it
@@ -142,31 +138,27 @@ func shorten(project, name string) string {
 func ShortName(project, container string) string { return shorten(project, container) }
 
 func (it *item) advance(e event.Event) {
-	text := oneLine(e.Message)
-	if e.Action != "pull" {
+	var parts []string
+	switch {
+	case e.Layers > 0:
 		if e.Total > 0 {
-			text = strings.TrimSpace(fmt.Sprintf("%s %s/%s", text, size(e.Current), size(e.Total)))
+			parts = append(parts, fmt.Sprintf("%s/%s", size(e.Current), size(e.Total)))
 		}
-		it.progress = text
+		parts = append(parts, fmt.Sprintf("%d/%d layers", e.LayersDone, e.Layers))
+		if e.Message != "downloading" { // which the numbers say
+			parts = append(parts, oneLine(e.Message))
+		}
+	default:
+		if e.Message != "" {
+			parts = append(parts, oneLine(e.Message))
+		}
+		if e.Total > 0 {
+			parts = append(parts, fmt.Sprintf("%s/%s", size(e.Current), size(e.Total)))
+		}
+		it.progress = strings.Join(parts, " ")
 		return
 	}
-	// The layers of a pull come side by side; their sum is what says how far it is.
-	id, doing, _ := strings.Cut(text, " ")
-	known := it.layers[id]
-	switch {
-	case e.Total > 0 && strings.HasPrefix(doing, "Downloading"):
-		it.layers[id] = layer{e.Current, e.Total}
-	case known.total > 0: // downloaded: verifying, extracting, complete
-		it.layers[id] = layer{known.total, known.total}
-	}
-	var sum layer
-	for _, l := range it.layers {
-		sum.current += l.current
-		sum.total += l.total
-	}
-	if sum.total > 0 {
-		it.progress = fmt.Sprintf("%s/%s", size(sum.current), size(sum.total))
-	}
+	it.progress = strings.Join(parts, ", ")
 }
 
 // words gives an action as it goes on, when it is done, and when it failed.

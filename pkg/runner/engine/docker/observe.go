@@ -150,7 +150,10 @@ func (e *Engine) Image(ctx context.Context, ref string) (state.Image, error) {
 	if err != nil {
 		return state.Image{}, failed("look up", "image", ref, err)
 	}
-	out := state.Image{ID: i.ID, Size: i.Size}
+	out := state.Image{ID: i.ID, Size: i.Size, Digests: i.RepoDigests}
+	if i.Os != "" {
+		out.Platform = strings.TrimSuffix(i.Os+"/"+i.Architecture+"/"+i.Variant, "/")
+	}
 	if i.Config != nil {
 		out.Labels = i.Config.Labels
 	}
