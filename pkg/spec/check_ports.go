@@ -35,9 +35,13 @@ func (c *checker) ports() {
 			if !ok {
 				continue
 			}
-			if replicas := service.GetScale(); replicas > 1 && next.isSingle() {
+			switch replicas := service.GetScale(); {
+			case replicas > 1 && next.isSingle():
 				c.found(next.path, fmt.Sprintf("%d replicas cannot publish one host port %s", replicas, next),
 					"publish a range of ports, or none")
+			case replicas > next.size():
+				c.found(next.path, fmt.Sprintf("%d replicas cannot share the %d host ports %s", replicas, next.size(), next),
+					"publish a port for each of them, or none")
 			}
 			if taken := slices.IndexFunc(claims, next.conflicts); taken >= 0 {
 				c.found(next.path, fmt.Sprintf("host port %s is published by %s too", next, claims[taken].path),
@@ -68,6 +72,8 @@ func (c *checker) claim(path string, port types.ServicePortConfig) (claim, bool)
 }
 
 func (c claim) isSingle() bool { return c.first == c.last }
+
+func (c claim) size() int { return int(c.last-c.first) + 1 }
 
 func (c claim) conflicts(other claim) bool {
 	return c.protocol == other.protocol &&

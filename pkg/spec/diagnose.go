@@ -50,6 +50,8 @@ type diagnosis struct {
 	source
 	docs []yamlDocument
 	cuts cuts
+	// broken is the first file that is not YAML; empty when all are.
+	broken string
 	// edited is set when docs differ from the files' text. As long as they do
 	// not, the author's text is loaded, so that the loader's line numbers fit.
 	edited   bool
@@ -76,6 +78,7 @@ func (d *diagnosis) parse() bool {
 				break
 			}
 			if err != nil {
+				d.broken = file.Filename
 				return false
 			}
 			d.docs = append(d.docs, yamlDocument{file: i, root: doc.Content[0]})
@@ -137,8 +140,8 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 	}
 }
 
-func (d *diagnosis) variable(name string) (string, bool) {
-	return (&types.ConfigDetails{Environment: d.env}).LookupEnv(name)
+func (s *source) variable(name string) (string, bool) {
+	return (&types.ConfigDetails{Environment: s.env}).LookupEnv(name)
 }
 
 // placeholder stands for a missing variable. A digit fits most places where a

@@ -1,12 +1,14 @@
 package spec
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -16,10 +18,14 @@ import (
 type LoadOptions struct {
 	// Files are paths of compose files; later ones override earlier ones.
 	Files []string
+	// Contents hold the text of those Files that are not to be read: what came
+	// from the standard input, called "-", or from a program. Their names are
+	// taken as they are. Nil: every file is read.
+	Contents map[string][]byte
 	// Content is the text of a compose file that is in no file.
 	Content []byte
 	// WorkingDir is what relative paths in the text start from. Empty: the
-	// directory of the first file, or the current directory.
+	// directory of the first file that is read, or the current directory.
 	WorkingDir string
 	// Env holds the variables that the text may refer to. Nothing else is
 	// looked up: the process's environment does not count unless it is in here.
@@ -27,8 +33,11 @@ type LoadOptions struct {
 	// Name is the project's name, whatever the text says. Empty: the text's,
 	// or if it has none, the working directory's.
 	Name string
-	// Profiles are the active ones; services of others are left out.
+	// Profiles are the active ones, "*" for all; services of others are left out.
 	Profiles []string
+	// Scale sets the number of containers of services by name, whatever the text
+	// says. Naming a service that is not there, or is left out, is a fault.
+	Scale map[string]int
 }
 
 // LoadOption changes how Stack.Project loads a stack.
@@ -70,12 +79,37 @@ func Load(ctx context.Context, opts LoadOptions) (*types.Project, error) {
 		return nil, fmt.Errorf("load compose file: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, invalid(source.diagnose(ctx, err))
+		return nil, invalid(source.locate(source.diagnose(ctx, err)))
 	}
-	if problems := Check(project); len(problems) > 0 {
-		return nil, invalid(problems)
+	problems := scale(project, opts.Scale)
+	if problems = append(problems, Check(project)...); len(problems) > 0 {
+		return nil, invalid(source.locate(problems))
 	}
 	return project, nil
+}
+
+// scale sets numbers of containers, and reports those that it cannot set.
+func scale(p *types.Project, numbers map[string]int) []Problem {
+	var problems []Problem
+	for name, n := range numbers {
+		service, ok := p.Services[name]
+		switch {
+		case ok:
+			service.SetScale(n)
+			p.Services[name] = service
+		case has(p.DisabledServices, name):
+			problems = append(problems, Problem{
+				Path: "services." + name, Message: "cannot be scaled: it is left out, because none of its profiles is active",
+				Hint: "activate one",
+			})
+		default:
+			problems = append(problems, Problem{
+				Path: "services." + name, Message: "cannot be scaled: it is not declared",
+				Hint: "the services are " + strings.Join(p.ServiceNames(), ", "),
+			})
+		}
+	}
+	return problems
 }
 
 // source is what Load has read.
@@ -98,21 +132,22 @@ func (o LoadOptions) read() (*source, error) {
 	case len(o.Files) == 0:
 		return nil, errors.New("no file given")
 	}
+	dir := o.WorkingDir
 	for _, name := range o.Files {
-		path, err := filepath.Abs(name)
-		if err != nil {
-			return nil, err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
+		path := name
+		content, given := o.Contents[name]
+		if !given {
+			var err error
+			if path, err = filepath.Abs(name); err != nil {
+				return nil, err
+			}
+			if content, err = os.ReadFile(path); err != nil {
+				return nil, err
+			}
+			dir = cmp.Or(dir, filepath.Dir(path))
 		}
 		s.files = append(s.files, types.ConfigFile{Filename: path, Content: content})
 		s.paths = append(s.paths, path)
-	}
-	dir := o.WorkingDir
-	if dir == "" && len(s.paths) > 0 {
-		dir = filepath.Dir(s.paths[0])
 	}
 	var err error
 	s.workingDir, err = filepath.Abs(dir)
@@ -122,6 +157,15 @@ func (o LoadOptions) read() (*source, error) {
 // load runs compose-go's loader once. The adjustments are for diagnose, which
 // loads what is broken.
 func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*types.Project, error) {
+	project, err := loader.LoadWithContext(ctx, s.details(), s.options(adjust...)...)
+	if err != nil {
+		return nil, err
+	}
+	project.ComposeFiles = s.paths
+	return project, nil
+}
+
+func (s *source) details() types.ConfigDetails {
 	details := types.ConfigDetails{
 		WorkingDir:  s.workingDir,
 		ConfigFiles: s.files,
@@ -131,7 +175,11 @@ func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*ty
 	if details.Environment == nil {
 		details.Environment = types.Mapping{}
 	}
-	options := append([]func(*loader.Options){
+	return details
+}
+
+func (s *source) options(adjust ...func(*loader.Options)) []func(*loader.Options) {
+	return append([]func(*loader.Options){
 		loader.WithProfiles(s.profiles),
 		// Values of env_file are part of the environment by then.
 		loader.WithDiscardEnvFiles,
@@ -143,10 +191,4 @@ func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*ty
 			}
 		},
 	}, adjust...)
-	project, err := loader.LoadWithContext(ctx, details, options...)
-	if err != nil {
-		return nil, err
-	}
-	project.ComposeFiles = s.paths
-	return project, nil
 }

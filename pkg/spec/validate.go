@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -15,13 +16,23 @@ type Problem struct {
 	Message string
 	// Hint says how to mend it. Empty if the message says it already.
 	Hint string
+	// File is the compose file that it is in, and Line the line there, counted
+	// from 1. Empty and 0 if that is not known, as for a stack in Go.
+	File string
+	Line int
 }
 
-// String returns the problem in one line: "path: message — hint".
+// String returns the problem in one line: "file:line: path: message — hint".
 func (p Problem) String() string {
 	s := p.Message
 	if p.Path != "" {
 		s = p.Path + ": " + s
+	}
+	switch {
+	case p.File != "" && p.Line > 0:
+		s = p.File + ":" + strconv.Itoa(p.Line) + ": " + s
+	case p.File != "":
+		s = p.File + ": " + s
 	}
 	if p.Hint != "" {
 		s += " — " + p.Hint

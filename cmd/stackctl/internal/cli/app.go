@@ -46,6 +46,8 @@ type App struct {
 	Now       func() time.Time
 	// Version is stackctl's own.
 	Version string
+	// Executable is the path of the running program; empty when it is not known.
+	Executable string
 }
 
 // SignalError is the cause of a context that a signal has ended.
@@ -70,6 +72,7 @@ func Main(ctx context.Context, streams Streams, args, environ []string, version 
 		fmt.Fprintf(streams.Err, "error: which folder this is: %v\n", err)
 		return exitFailed
 	}
+	app.Executable, _ = os.Executable() // for a hint only
 	return app.run(ctx, args, redirectLogs)
 }
 
@@ -88,7 +91,7 @@ func (a *App) run(ctx context.Context, args []string, redirect func(warn func(st
 	root.SetErr(a.Err)
 	redirect(global.warn)
 	err := root.ExecuteContext(ctx)
-	return global.report(ctx, err)
+	return global.report(ctx, asUsage(err))
 }
 
 // redirectLogs makes warnings of what compose-go logs. It logs through logrus'
@@ -162,9 +165,31 @@ func (g *globalOptions) note(format string, args ...any) {
 
 // progressNote is a note that is part of the progress: quiet leaves it out.
 func (g *globalOptions) progressNote(format string, args ...any) {
+	g.announce()
 	if g.progress != display.Quiet {
 		g.note(format, args...)
 	}
+}
+
+// announce names the stack that the command works with and where it comes from,
+// once, as the first line of its progress.
+func (g *globalOptions) announce() {
+	if g.current == nil || g.progress == display.Quiet {
+		return
+	}
+	g.named.Do(func() { display.ShowSource(g.displayOptions(g.current.name), g.current.described()) })
+}
+
+// announcer is a sink that names the stack before the first event.
+type announcer struct {
+	event.Sink
+	announce func()
+}
+
+// Emit implements event.Sink.
+func (a announcer) Emit(e event.Event) {
+	a.announce()
+	a.Sink.Emit(e)
 }
 
 // watched runs f with a sink whose events are shown meanwhile. All is written
@@ -181,7 +206,7 @@ func (g *globalOptions) watched(project string, f func(event.Sink) error) error 
 		hub.Close()
 		<-shown
 	}()
-	return f(hub)
+	return f(announcer{hub, g.announce})
 }
 
 // connect gives the engine that is asked for. It does not speak to it yet.

@@ -37,7 +37,7 @@ func isCheckout(dir string) bool {
 // locateSource sets the build context of the app: the working directory when it
 // is a checkout, and otherwise a copy of the source in this binary.
 func (g *globalOptions) locateSource(ctx context.Context, s *source) error {
-	if isCheckout(s.dir) {
+	if s.stack == nil || isCheckout(s.dir) {
 		return nil
 	}
 	cache, err := g.app.CacheDir()

@@ -51,7 +51,7 @@ the project's label is removed.`,
 }
 
 func runDown(ctx context.Context, app *App, o *downOptions) error {
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 	}
 	defer closeEngine()
 	options := runner.DownOptions{
-		Services: s.services(), RemoveOrphans: o.removeOrphans,
+		Services: s.owned(), RemoveOrphans: o.removeOrphans,
 		Volumes: o.volumes, Grace: o.timeout, Images: o.images,
 	}
 	if o.dryRun {
@@ -75,6 +75,7 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 		for _, warning := range todo.Warnings {
 			o.warn(warning)
 		}
+		o.announce()
 		return display.Plan(app.Out, todo, o.outColor())
 	}
 	var report *runner.Report

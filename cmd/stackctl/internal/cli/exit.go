@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
@@ -38,6 +40,21 @@ type usageError struct {
 }
 
 func (e *usageError) Error() string { return e.text }
+
+// asUsage makes a usage error of a flag in front of the command's name that cannot
+// be parsed; flags after it are the command's own, which does so by itself.
+func asUsage(err error) error {
+	var (
+		unknown *pflag.NotExistError
+		missing *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+		broken  *pflag.InvalidSyntaxError
+	)
+	if errors.As(err, &unknown) || errors.As(err, &missing) || errors.As(err, &invalid) || errors.As(err, &broken) {
+		return &usageError{text: err.Error(), command: "stackctl"}
+	}
+	return err
+}
 
 // silentError ends a command with a code that is part of its result, so there is
 // nothing to say about it.
@@ -69,7 +86,7 @@ func (g *globalOptions) report(ctx context.Context, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	v := judge(ctx, err)
+	v := judge(ctx, err, g.current.portVariables())
 	if len(v.lines) == 0 && v.hint == "" {
 		return v.code
 	}
@@ -108,8 +125,8 @@ func (g *globalOptions) report(ctx context.Context, err error) int {
 }
 
 // judge is the one table from errors to exit codes and hints. It goes by type,
-// never by text.
-func judge(ctx context.Context, err error) verdict {
+// never by text. ports name the variable that sets the host port of a service.
+func judge(ctx context.Context, err error, ports map[string]string) verdict {
 	var (
 		silent      silentError
 		usage       *usageError
@@ -119,7 +136,8 @@ func judge(ctx context.Context, err error) verdict {
 		address     *addressError
 		unreachable *engine.UnreachableError
 		version     *engine.VersionError
-		ports       *runner.PortsError
+		taken       *runner.PortsError
+		program     *programError
 		failed      *runner.FailedError
 		interrupted *runner.InterruptedError
 	)
@@ -161,13 +179,15 @@ func judge(ctx context.Context, err error) verdict {
 		v.code, v.hint = exitUnreachable, "update the engine, or name another one with -H or --context"
 	case errors.As(err, &address):
 		v.code, v.hint = exitUnreachable, "check -H, --context, DOCKER_HOST and DOCKER_CONTEXT; `docker context ls` lists contexts"
-	case errors.As(err, &ports):
-		v.lines = strings.Split(ports.Error(), "\n")
+	case errors.As(err, &program):
+		v.code, v.hint = exitInvalid, program.hint()
+	case errors.As(err, &taken):
+		v.lines = strings.Split(taken.Error(), "\n")
 		v.hint = "stop what holds the port, or choose another one"
-		if len(ports.Conflicts) > 1 {
+		if len(taken.Conflicts) > 1 {
 			v.hint = "stop what holds the ports, or choose others"
 		}
-		if better := portsHint(ports, (&source{}).portVariables()); better != "" {
+		if better := portsHint(taken, ports); better != "" {
 			v.hint += ": " + better
 		}
 	}

@@ -196,7 +196,7 @@ func TestJudge(t *testing.T) {
 			if ctx == nil {
 				ctx = t.Context()
 			}
-			got := judge(ctx, c.err)
+			got := judge(ctx, c.err, (&source{stack: builtIn("")}).portVariables())
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(verdict{}, logTail{})); diff != "" {
 				t.Error(diff)
 			}

@@ -90,7 +90,7 @@ func TestLogsFollow(t *testing.T) {
 	if got, want := out.String(), "cache-1  | one\ncache-1  | two\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if messages.String() != "" {
+	if messages.String() != "stack multi-service-app, built in\n" {
 		t.Errorf("said %q", messages.String())
 	}
 }

@@ -60,7 +60,7 @@ func runLogs(ctx context.Context, app *App, o *logsOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return err
 	}

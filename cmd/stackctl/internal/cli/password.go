@@ -49,6 +49,7 @@ func (g *globalOptions) givePassword(ctx context.Context, e engine.Engine, s *so
 		return fmt.Errorf("keep the new database password: %w", err)
 	}
 	s.variables[passwordVariable] = password
+	g.announce()
 	g.note("made a database password and wrote it to %s as %s", dotenvName, passwordVariable)
 	return nil
 }

@@ -46,6 +46,7 @@ func runPlan(ctx context.Context, app *App, o *planOptions) error {
 	if o.format == formatJSON {
 		err = writeJSON(app.Out, todo)
 	} else {
+		o.announce()
 		err = display.Plan(app.Out, todo, o.outColor())
 	}
 	if err == nil && o.exitCode && todo.Changes() > 0 {
@@ -56,10 +57,11 @@ func runPlan(ctx context.Context, app *App, o *planOptions) error {
 
 // planUp plans without changing anything, on the engine or here.
 func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Plan, error) {
-	s, err := g.source()
+	s, err := g.source(ctx)
 	if err != nil {
 		return nil, err
 	}
+	s.activate(o.Services)
 	p, err := s.load(ctx)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,16 +14,29 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
+	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
-// source is what the global flags say about the stack: the built-in one, and the
-// variables that it is loaded with. Nothing but this file knows which sources
-// there are.
+// source is where a command's stack comes from, and the variables that it is
+// loaded with. Nothing but the source_*.go files knows which sources there are.
 type source struct {
+	// stack is the built-in one; nil for a stack that was written by the user.
 	stack *spec.Stack
-	dir   string
+	// options load a stack that is not the built-in one, outline is what is known
+	// of it without the values of its variables.
+	options spec.LoadOptions
+	outline *spec.Outline
+	// origins say in words where it comes from.
+	origins []string
+	// assumed says that a project was named and no stack was found: it may be any
+	// project, though the built-in stack is taken for it.
+	assumed bool
+
+	// dir is the folder that paths start from, base the one that the command runs
+	// in.
+	dir, base string
 	// name is the project's.
 	name      string
 	variables map[string]string
@@ -31,9 +46,26 @@ type source struct {
 // need none. It is never printed, compared or given to a container.
 const standIn = "stand-in"
 
-// source reads the variables. It does not look at the stack.
-func (g *globalOptions) source() (*source, error) {
-	variables, err := readVariables(g.app.Environ, g.app.Dir, g.envFiles)
+// projectNameVariable names the project where -p does not.
+const projectNameVariable = "COMPOSE_PROJECT_NAME"
+
+// source finds the stack that flags, environment and folders name, and reads its
+// variables. It does not load the stack: that is done with values for all of them.
+func (g *globalOptions) source(ctx context.Context) (*source, error) {
+	s, err := g.findSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g.current = s
+	return s, nil
+}
+
+// builtInSource is the compiled-in stack.
+func (g *globalOptions) builtInSource(dir string) (*source, error) {
+	variables, err := readVariables(g.app.Environ, dir, nil, passwordVariable)
+	if files := g.variableFiles(); len(files) > 0 {
+		variables, err = readVariables(g.app.Environ, g.app.Dir, files, passwordVariable)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -42,13 +74,10 @@ func (g *globalOptions) source() (*source, error) {
 	}
 	stack := builtIn(g.projectName)
 	return &source{
-		stack: stack, dir: g.app.Dir, variables: variables,
+		stack: stack, dir: dir, base: g.app.Dir, variables: variables,
 		name: cmp.Or(g.projectName, variables[projectNameVariable], stack.Name),
 	}, nil
 }
-
-// projectNameVariable names the project where -p does not.
-const projectNameVariable = "COMPOSE_PROJECT_NAME"
 
 // checkProjectName refuses what no project can be called; origin is what was
 // written before the name.
@@ -71,26 +100,88 @@ func builtIn(name string) *spec.Stack {
 	return stack
 }
 
-// knowsPassword says that the variables hold all that the stack cannot do
-// without.
-func (s *source) knowsPassword() bool { return s.variables[passwordVariable] != "" }
+// described says where the stack comes from, for people and for programs.
+func (s *source) described() display.Source {
+	d := display.Source{Project: s.name, Files: s.options.Files, Profiles: s.options.Profiles}
+	d.Text = "stack " + s.name
+	if s.stack != nil {
+		d.Text += ", built in"
+		return d
+	}
+	d.Text += " from " + strings.Join(s.origins, ", ")
+	switch profiles := s.options.Profiles; {
+	case slices.Contains(profiles, "*"):
+		d.Text += " (all profiles)"
+	case len(profiles) == 1:
+		d.Text += " (profile " + profiles[0] + ")"
+	case len(profiles) > 1:
+		d.Text += " (profiles " + strings.Join(profiles, ", ") + ")"
+	}
+	return d
+}
 
-// load makes the project, with a stand-in for a password that is not known.
+// knowsPassword says that the variables hold all that the built-in stack cannot
+// do without. Others name what they need when they are loaded.
+func (s *source) knowsPassword() bool {
+	return s.stack == nil || s.variables[passwordVariable] != ""
+}
+
+// load makes the project, the built-in one with a stand-in for a password that is
+// not known.
 func (s *source) load(ctx context.Context) (*types.Project, error) {
+	if s.stack == nil {
+		p, err := spec.Load(ctx, s.options)
+		return p, s.located(err)
+	}
 	variables := s.variables
 	if !s.knowsPassword() {
 		variables = maps.Clone(variables)
 		variables[passwordVariable] = standIn
 	}
-	return s.loadWith(ctx, variables)
-}
-
-func (s *source) loadWith(ctx context.Context, variables map[string]string) (*types.Project, error) {
 	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name))
 }
 
-// services names the services of the stack, in its order.
+// merge gives the compose file of a stack that is not the built-in one, with its
+// variables as they are.
+func (s *source) merge(ctx context.Context, asJSON bool) ([]byte, error) {
+	merge := spec.Merge
+	if asJSON {
+		merge = spec.MergeJSON
+	}
+	text, err := merge(ctx, s.options)
+	return text, s.located(err)
+}
+
+// located names the files in problems as the user sees them.
+func (s *source) located(err error) error {
+	var invalid *spec.ValidationError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	problems := slices.Clone(invalid.Problems)
+	for i := range problems {
+		p := &problems[i]
+		at := slices.Index(s.options.Files, p.File)
+		switch {
+		case at < 0 && p.File != "":
+			p.File = shown(s.base, p.File)
+		case at < 0:
+		case s.isProgram(at):
+			// What it printed is seen by nobody, so its lines say nothing.
+			p.File, p.Line = s.origins[at], 0
+		default:
+			p.File = s.origins[at]
+		}
+	}
+	return &spec.ValidationError{Problems: problems}
+}
+
+// services names the services of the stack, in its order, those of inactive
+// profiles too.
 func (s *source) services() []string {
+	if s.stack == nil {
+		return slices.Sorted(maps.Keys(s.outline.Services))
+	}
 	var out []string
 	for _, service := range s.stack.Services {
 		out = append(out, service.Name)
@@ -98,22 +189,63 @@ func (s *source) services() []string {
 	return out
 }
 
+// owned names the services whose containers belong to the stack; nil when that is
+// for the labels alone to say.
+func (s *source) owned() []string {
+	if s.assumed {
+		return nil
+	}
+	return s.services()
+}
+
+// dependencies names the services that one of the stack depends on.
+func (s *source) dependencies(name string) []string {
+	if s.stack == nil {
+		return s.outline.Services[name].DependsOn
+	}
+	var out []string
+	for _, service := range s.stack.Services {
+		if service.Name == name {
+			for _, dep := range service.DependsOn {
+				out = append(out, dep.Service.Name)
+			}
+		}
+	}
+	return out
+}
+
 // withDependencies adds what services depend on; none means all.
 func (s *source) withDependencies(names []string) []string {
+	known := s.services()
 	chosen := map[string]bool{}
-	var choose func(*spec.Service)
-	choose = func(service *spec.Service) {
-		chosen[service.Name] = true
-		for _, dep := range service.DependsOn {
-			choose(dep.Service)
+	var choose func(string)
+	choose = func(name string) {
+		if chosen[name] || !slices.Contains(known, name) {
+			return
+		}
+		chosen[name] = true
+		for _, dependency := range s.dependencies(name) {
+			choose(dependency)
 		}
 	}
-	for _, service := range s.stack.Services {
-		if slices.Contains(names, service.Name) {
-			choose(service)
-		}
+	for _, name := range names {
+		choose(name)
 	}
 	return slices.Sorted(maps.Keys(chosen))
+}
+
+// activate turns the profiles of services on, as naming a service does.
+func (s *source) activate(names []string) {
+	if s.stack != nil {
+		return
+	}
+	for _, name := range names {
+		profiles := s.outline.Services[name].Profiles
+		isActive := func(p string) bool { return p == "*" || slices.Contains(profiles, p) }
+		if len(profiles) > 0 && !slices.ContainsFunc(s.options.Profiles, isActive) {
+			s.options.Profiles = append(s.options.Profiles, profiles...)
+		}
+	}
 }
 
 // checkServices refuses a service that the stack does not have.
@@ -130,15 +262,19 @@ func (s *source) unknown(service string) error {
 	return fmt.Errorf("%w: %s (the stack has %s)", runner.ErrUnknownService, service, strings.Join(s.services(), ", "))
 }
 
-// setBuildContext says where the source of the stack's own app is.
+// setBuildContext says where the source of the built-in stack's own app is.
 func (s *source) setBuildContext(dir string) {
 	name := s.stack.Name
 	s.stack = spec.WebStack(spec.WebStackOptions{Context: dir})
 	s.stack.Name = name
 }
 
-// portVariables name the variable that sets the host port of each service.
+// portVariables name the variable that sets the host port of each service of the
+// built-in stack.
 func (s *source) portVariables() map[string]string {
+	if s == nil || s.stack == nil {
+		return nil
+	}
 	return map[string]string{"webapp": "WEBAPP_PORT", "database": "POSTGRES_PORT", "cache": "REDIS_PORT"}
 }
 
@@ -154,7 +290,19 @@ func missingPassword(hint string) error {
 }
 
 // completeServices completes the names of services.
-func (g *globalOptions) completeServices(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	s := source{stack: builtIn("")}
+func (g *globalOptions) completeServices(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	s, err := g.source(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
 	return s.services(), cobra.ShellCompDirectiveNoFileComp
+}
+
+// shown gives a path as it is told to whoever works in a folder: from there, when
+// that is shorter.
+func shown(dir, path string) string {
+	if relative, err := filepath.Rel(dir, path); err == nil && len(relative) < len(path) {
+		return relative
+	}
+	return path
 }

@@ -45,6 +45,7 @@ they have their values, the password too.`,
 }
 
 func runRender(ctx context.Context, app *App, o *renderOptions) error {
+	o.overwrites = true
 	text, err := o.text(ctx)
 	if err != nil {
 		return err
@@ -64,9 +65,12 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 }
 
 func (o *renderOptions) text(ctx context.Context) ([]byte, error) {
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if !o.resolve && s.stack == nil {
+		return s.merge(ctx, o.format == formatJSON)
 	}
 	if !o.resolve {
 		// The file is for other machines, too: the source is where the file is.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,12 +16,23 @@ import (
 type globalOptions struct {
 	app *App
 
-	projectName string
-	envFiles    []string
-	host        string
-	context     string
-	progress    display.Mode
-	noColor     bool
+	files            []string
+	builtin          bool
+	projectDirectory string
+	profiles         []string
+	projectName      string
+	envFiles         []string
+	host             string
+	context          string
+	progress         display.Mode
+	noColor          bool
+
+	// overwrites says that an empty compose file may be the one that the command's
+	// output is about to be written to, so it is not one to read.
+	overwrites bool
+	// current is the source that the command works with; nil until it is known.
+	current *source
+	named   sync.Once // guards the line that names it
 }
 
 // newRootCommand makes the whole tree. Without a command it prints the help, as
@@ -28,12 +40,15 @@ type globalOptions struct {
 func newRootCommand(g *globalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stackctl",
-		Short: "Bring up a web app with PostgreSQL and Redis, from one binary",
+		Short: "Bring a stack of containers up on a Docker Engine, and down again",
 		Long: `stackctl brings a stack of containers up on a Docker Engine, and down again.
 
-The stack is compiled in: a web app in Go, PostgreSQL 15 and Redis 7. No file is
-needed. Containers, networks and volumes carry the names and labels of Docker
-Compose, so docker compose can work on the same stack.
+The stack is what the compose file in this folder or above it says, with the
+override file beside it, or what -f names: compose files, "-" for the standard
+input, or the folder of a Go program that describes it. Where there is none, it is
+the built-in stack: a web app in Go, PostgreSQL 15 and Redis 7. Containers,
+networks and volumes carry the names and labels of Docker Compose, so docker
+compose can work on the same stack.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 3 invalid stack; 4 the engine
 cannot be reached; 5 refused, needs consent; 6 not ready in time; 128+n ended by
@@ -47,8 +62,11 @@ signal n (130 for Ctrl-C).`,
   # Stop and remove everything, the data too
   stackctl down -v
 
-  # The compose file
-  stackctl render > compose.yml`,
+  # Of a compose file elsewhere, with a second one over it
+  stackctl -f shop/compose.yaml -f shop/debug.yaml up
+
+  # The built-in stack as a compose file
+  stackctl --builtin render > compose.yml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		// What cobra takes for similar: two letters apart.
@@ -63,6 +81,9 @@ signal n (130 for Ctrl-C).`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
 	}
+	// What stands before the command's name is the root's to parse: -f names a file
+	// there, and means --follow after logs.
+	cmd.TraverseChildren = true
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		// `stackctl upp -d` is a wrong command before it is a wrong flag.
 		if args := cmd.Flags().Args(); !cmd.HasParent() && len(args) > 0 {
@@ -72,26 +93,38 @@ signal n (130 for Ctrl-C).`,
 	})
 	g.progress = display.Auto
 	flags := cmd.PersistentFlags()
+	flags.StringArrayVarP(&g.files, "file", "f", nil, "compose `file`, - for the standard input, or a Go program's folder; may be repeated, later ones win [$COMPOSE_FILE]")
+	flags.BoolVar(&g.builtin, "builtin", false, "the built-in stack, though there is a compose file")
+	flags.StringVar(&g.projectDirectory, "project-directory", "", "`folder` that paths in the stack start from; default: the first file's")
+	flags.StringArrayVar(&g.profiles, "profile", nil, "active `profile`, * for all; may be repeated [$COMPOSE_PROFILES]")
 	flags.StringVarP(&g.projectName, "project-name", "p", "", "project `name`; default: the stack's own [$COMPOSE_PROJECT_NAME]")
-	flags.StringArrayVar(&g.envFiles, "env-file", nil, "`file` with variables instead of .env; may be repeated, later ones win")
+	flags.StringArrayVar(&g.envFiles, "env-file", nil, "`file` with variables instead of .env; may be repeated, later ones win [$COMPOSE_ENV_FILES]")
 	flags.StringVarP(&g.host, "host", "H", "", "engine to connect to: a unix://, tcp:// or ssh:// `address` [$DOCKER_HOST]")
 	flags.StringVar(&g.context, "context", "", "Docker context to use, by `name` [$DOCKER_CONTEXT]")
 	flags.Var(newChoice(&g.progress, display.Auto, display.TTY, display.Plain, display.JSON, display.Quiet), "progress", "how to show progress: auto, tty, plain, json or quiet")
 	flags.BoolVar(&g.noColor, "no-color", false, "no colours [$NO_COLOR]")
 	flags.SortFlags = false
 	completeChoices(cmd, flags)
+	// The root's own flags have to be known before one of its commands is looked for.
+	cmd.Flags().AddFlagSet(flags)
 
 	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {
 			c.GroupID = group
 			c.Flags().SortFlags = false
+			if c.Flags().ShorthandLookup("f") != nil {
+				// The command's own -f; without this the two would clash.
+				file := *flags.Lookup("file")
+				file.Shorthand = ""
+				c.Flags().AddFlag(&file)
+			}
 			completeChoices(c, c.Flags())
 			cmd.AddCommand(c)
 		}
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
-	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g))
+	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.SetHelpCommandGroupID("other")
@@ -102,6 +135,9 @@ signal n (130 for Ctrl-C).`,
 func (g *globalOptions) check() error {
 	if g.host != "" && g.context != "" {
 		return &usageError{text: "--host and --context both name an engine", hint: "keep one of them"}
+	}
+	if g.builtin && len(g.files) > 0 {
+		return &usageError{text: "-f and --builtin both name a stack", hint: "keep one of them"}
 	}
 	return checkProjectName(g.projectName, "-p ")
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,7 +41,8 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 //	engine WORD...         see engineCommand
 //
 // A script sees the environment through the variables in passed. TTY=1 makes
-// terminals of the standard output and error.
+// terminals of the standard output and error; STDIN names the file that is the
+// standard input.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -53,6 +55,8 @@ func TestScripts(t *testing.T) {
 				e.AddImage(image, "sha256:"+image)
 			}
 			env.Values[engineKey{}] = e
+			// A script has a home of its own, where Go would begin with nothing.
+			env.Vars = append(env.Vars, goEnv()...)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -85,6 +89,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// goEnv is where the Go toolchain keeps what it has made before.
+var goEnv = sync.OnceValue(func() []string {
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS"}
+	out, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		return nil
+	}
+	values := strings.Split(string(out), "\n")
+	for i := range names {
+		names[i] += "=" + values[i]
+	}
+	return names
+})
+
 type engineKey struct{}
 
 func engineOf(ts *testscript.TestScript) *enginetest.Engine {
@@ -101,7 +119,9 @@ func noNegation(ts *testscript.TestScript, neg bool) {
 var passed = []string{
 	"PATH", "HOME", "TERM", "NO_COLOR", "COMPOSE_PROJECT_NAME", "DOCKER_HOST", "DOCKER_CONTEXT",
 	"POSTGRES_PASSWORD", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "WEBAPP_PORT", "REDIS_PORT",
-	"GIT_CEILING_DIRECTORIES",
+	"GIT_CEILING_DIRECTORIES", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS",
+	"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE",
+	"LEVEL", "TAG",
 }
 
 // theTime is the time of day in all scripts.
@@ -117,6 +137,9 @@ func run(ts *testscript.TestScript, ctx context.Context, want int, args []string
 		if value := ts.Getenv(name); value != "" {
 			app.Environ = append(app.Environ, name+"="+value)
 		}
+	}
+	if name := ts.Getenv("STDIN"); name != "" {
+		app.In = strings.NewReader(ts.ReadFile(name))
 	}
 	app.OutTTY = ts.Getenv("TTY") != ""
 	app.ErrTTY = app.OutTTY
@@ -176,6 +199,7 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
+//	engine label CONTAINER LABEL    prints a label
 func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
 	e := engineOf(ts)
@@ -214,6 +238,14 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.FailWith(func(enginetest.Call) error {
 			return &engine.UnreachableError{Endpoint: "unix:///fake.sock", Source: "default", Err: fs.ErrNotExist}
 		})
+	case "label":
+		containers, err := e.Containers(context.Background(), strings.Split(args[0], "-")[0])
+		ts.Check(err)
+		for _, c := range containers {
+			if c.Name == args[0] {
+				fmt.Fprintln(out, c.Labels[args[1]])
+			}
+		}
 	case "forget":
 		ts.Check(e.RemoveImage(context.Background(), args[0]))
 	default:

@@ -62,7 +62,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,9 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 		options.SkipDefinitions = true
 	}
 	look := func() (runner.Status, error) { return runner.New(e).Status(ctx, p, options) }
+	if o.format == formatTable {
+		o.announce()
+	}
 	if o.watch {
 		return o.watchStatus(ctx, e, s.name, look)
 	}

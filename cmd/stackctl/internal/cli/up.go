@@ -100,15 +100,17 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		if err != nil {
 			return err
 		}
+		o.announce()
 		return display.Plan(app.Out, todo, o.outColor())
 	}
-	s, err := o.source()
+	s, err := o.source(ctx)
 	if err != nil {
 		return err
 	}
 	if err := s.checkServices(o.services); err != nil {
 		return err // before a password is made for nothing
 	}
+	s.activate(o.services)
 	if err := o.locateSource(ctx, s); err != nil {
 		return err
 	}

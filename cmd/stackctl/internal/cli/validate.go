@@ -22,7 +22,7 @@ there is a fault. The engine is not needed.`,
 }
 
 func runValidate(ctx context.Context, app *App, g *globalOptions) error {
-	s, err := g.source()
+	s, err := g.source(ctx)
 	if err != nil {
 		return err
 	}
@@ -30,6 +30,7 @@ func runValidate(ctx context.Context, app *App, g *globalOptions) error {
 	if err != nil {
 		return err
 	}
+	g.announce()
 	_, err = fmt.Fprintf(app.Out, "valid: project %s with %d services\n", p.Name, len(p.Services))
 	return err
 }

@@ -20,18 +20,23 @@ const dotenvName = ".env"
 // first, then the files, of which later ones win. Without files it is .env of
 // the folder, which need not be there.
 //
-// For the password an empty value counts as none, wherever it stands, so an empty
-// one in the environment does not hide the one in a file.
-func readVariables(environ []string, dir string, files []string) (map[string]string, error) {
+// For needed variables an empty value counts as none, wherever it stands, so an
+// empty one in the environment does not hide the one in a file.
+func readVariables(environ []string, dir string, files []string, needed ...string) (map[string]string, error) {
 	process := map[string]string{}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
 			process[name] = value
 		}
 	}
-	if process[passwordVariable] == "" {
-		delete(process, passwordVariable)
+	dropEmpty := func(variables map[string]string) {
+		for _, name := range needed {
+			if variables[name] == "" {
+				delete(variables, name)
+			}
+		}
 	}
+	dropEmpty(process)
 	optional := len(files) == 0
 	if optional {
 		files = []string{dotenvName}
@@ -59,9 +64,7 @@ func readVariables(environ []string, dir string, files []string) (map[string]str
 		if err != nil {
 			return nil, &envFileError{name, err}
 		}
-		if values[passwordVariable] == "" {
-			delete(values, passwordVariable)
-		}
+		dropEmpty(values)
 		maps.Copy(fromFiles, values)
 	}
 	maps.Copy(fromFiles, process)

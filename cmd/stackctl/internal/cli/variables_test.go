@@ -71,7 +71,7 @@ func TestReadVariables(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readVariables(c.environ, folder(t, c.files), c.use)
+			got, err := readVariables(c.environ, folder(t, c.files), c.use, "POSTGRES_PASSWORD")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -104,3 +104,28 @@ func showQuiet(sub *event.Subscription, o Options) {
 		}
 	}
 }
+
+// Source says where the stack of a command comes from.
+type Source struct {
+	Project string
+	// Text is the line for people.
+	Text string
+	// Files are paths of compose files, a Go program's folder, or "-" for the
+	// standard input; none for the built-in stack.
+	Files []string
+	// Profiles are the active ones.
+	Profiles []string
+}
+
+// ShowSource writes where the stack comes from, in the form of the mode.
+func ShowSource(o Options, s Source) {
+	if o.Mode != JSON {
+		_, _ = io.WriteString(o.W, s.Text+"\n")
+		return
+	}
+	r := record{Event: "source", Kind: "project", Name: s.Project, Message: s.Text, Files: s.Files, Profiles: s.Profiles}
+	if o.Now != nil {
+		r.Time = o.Now()
+	}
+	encode(o.W, r)
+}

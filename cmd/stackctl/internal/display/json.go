@@ -13,7 +13,8 @@ import (
 // fields are added, never renamed or removed, whatever becomes of event.Event.
 type record struct {
 	Time time.Time `json:"time"`
-	// Event is started, progress, done, failed, skipped, warning, info or error.
+	// Event is source, started, progress, done, failed, skipped, warning, info or
+	// error.
 	Event string `json:"event"`
 	// Node is the number of the plan's node; left out for none.
 	Node int `json:"node,omitempty"`
@@ -37,6 +38,9 @@ type record struct {
 	ExitCode int `json:"exit_code,omitempty"`
 	// Log holds the last lines of the container that failed, in error.
 	Log []string `json:"log,omitempty"`
+	// Files and Profiles say where the stack comes from, in source.
+	Files    []string `json:"files,omitempty"`
+	Profiles []string `json:"profiles,omitempty"`
 }
 
 // Failure is the end of a command that failed.

@@ -1,0 +1,184 @@
+package spec
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/spec/render/compose"
+)
+
+// Outline is what a stack is made of, whether or not its variables have values.
+type Outline struct {
+	// Name is the project's.
+	Name string
+	// Services are all services, those of inactive profiles too.
+	Services map[string]OutlineService
+}
+
+// OutlineService is one service of an Outline.
+type OutlineService struct {
+	// DependsOn names the services that have to be there first, sorted.
+	DependsOn []string
+	// Profiles, when there are any, leave the service out unless one is active.
+	Profiles []string
+}
+
+// ReadOutline reads as much of a stack as can be told without the values of its
+// variables and without checking it, for whoever works with its names only. Its
+// errors are those of Load.
+func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
+	s, err := opts.read()
+	if err != nil {
+		return nil, fmt.Errorf("load compose file: %w", err)
+	}
+	model, name, err := s.tree(ctx, true)
+	if err != nil {
+		// A file may be included or extended by a name with a variable in it.
+		if resolved, text, again := s.tree(ctx, false); again == nil {
+			model, name, err = resolved, text, nil
+		}
+	}
+	if err != nil {
+		return nil, s.unreadable(ctx, err)
+	}
+	if text, err := quietly(name, s.variable); err == nil {
+		name = text
+	}
+	o := &Outline{Name: loader.NormalizeProjectName(name), Services: map[string]OutlineService{}}
+	services, _ := model["services"].(map[string]any)
+	for name, value := range services {
+		service, _ := value.(map[string]any)
+		var out OutlineService
+		if dependencies, ok := service["depends_on"].(map[string]any); ok {
+			out.DependsOn = slices.Sorted(maps.Keys(dependencies))
+		}
+		profiles, _ := service["profiles"].([]any)
+		for _, profile := range profiles {
+			out.Profiles = append(out.Profiles, fmt.Sprint(profile))
+		}
+		o.Services[name] = out
+	}
+	return o, nil
+}
+
+// Merge reads the files as Load does and returns them as one compose file, with
+// files that they include or extend in it, and with references to variables as
+// they are: nothing is resolved, so there is no secret in it. Services of every
+// profile are in it. Its errors are those of Load.
+func Merge(ctx context.Context, opts LoadOptions) ([]byte, error) {
+	tree, err := merge(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return compose.Format(tree)
+}
+
+// MergeJSON returns the document of Merge as JSON.
+func MergeJSON(ctx context.Context, opts LoadOptions) ([]byte, error) {
+	tree, err := merge(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return compose.FormatJSON(tree)
+}
+
+func merge(ctx context.Context, opts LoadOptions) (*yaml.Node, error) {
+	s, err := opts.read()
+	if err != nil {
+		return nil, fmt.Errorf("load compose file: %w", err)
+	}
+	model, name, err := s.tree(ctx, true)
+	if err != nil {
+		return nil, s.unreadable(ctx, err)
+	}
+	model["name"] = name
+	var tree yaml.Node
+	if err := tree.Encode(model); err != nil {
+		return nil, fmt.Errorf("merge compose files: %w", err)
+	}
+	s.asWritten(&tree)
+	return &tree, nil
+}
+
+// unreadable explains why the files are no one tree.
+func (s *source) unreadable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("load compose file: %w", context.Cause(ctx))
+	}
+	d := &diagnosis{source: *s, cuts: cuts{}}
+	d.parse()
+	var problems []Problem
+	for _, f := range d.explain(err) {
+		problems = append(problems, f.Problem)
+	}
+	return invalid(s.locate(problems))
+}
+
+// tree loads the files as one tree, literal with its references to variables in
+// it, and gives the project's name, which may be such a reference.
+func (s *source) tree(ctx context.Context, literal bool) (map[string]any, string, error) {
+	var options *loader.Options
+	model, err := loader.LoadModelWithContext(ctx, s.details(), s.options(func(o *loader.Options) {
+		o.SkipInterpolation = literal
+		o.Interpolate.Substitute = quietly
+		o.SkipNormalization = true
+		o.SkipDefaultValues = true
+		o.ResolvePaths = false
+		options = o // the loader writes the name into it
+	})...)
+	if err != nil {
+		return nil, "", err
+	}
+	name, _ := options.GetProjectName()
+	return model, name, nil
+}
+
+// asWritten puts the services, networks and so on in the order in which the
+// files have them; what comes from other files follows by name.
+func (s *source) asWritten(tree *yaml.Node) {
+	d := &diagnosis{source: *s, cuts: cuts{}}
+	if !d.parse() {
+		return
+	}
+	for i := 0; i+1 < len(tree.Content); i += 2 {
+		section := tree.Content[i+1]
+		if section.Kind != yaml.MappingNode {
+			continue
+		}
+		var order []string
+		for _, doc := range d.docs {
+			written := lookup(doc.root, tree.Content[i].Value)
+			if written == nil || written.Kind != yaml.MappingNode {
+				continue
+			}
+			for j := 0; j < len(written.Content); j += 2 {
+				order = append(order, written.Content[j].Value)
+			}
+		}
+		arrange(section, order)
+	}
+}
+
+// arrange sorts the keys of a mapping: the given ones first, in that order.
+func arrange(mapping *yaml.Node, order []string) {
+	type pair struct{ key, value *yaml.Node }
+	var pairs []pair
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		pairs = append(pairs, pair{mapping.Content[i], mapping.Content[i+1]})
+	}
+	rank := func(p pair) int {
+		if i := slices.Index(order, p.key.Value); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(pairs, func(a, b pair) int { return rank(a) - rank(b) })
+	for i, p := range pairs {
+		mapping.Content[2*i], mapping.Content[2*i+1] = p.key, p.value
+	}
+}
