@@ -63,11 +63,23 @@ func (r *Runner) observe(ctx context.Context, p *types.Project) (state.Desired, 
 // Plan says what Up would do, and changes nothing. The engine's ports are not
 // looked at.
 func (r *Runner) Plan(ctx context.Context, p *types.Project, o UpOptions) (*plan.Plan, error) {
-	desired, observed, err := r.observe(ctx, p)
+	info, err := r.infoFor(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Reconcile(desired, observed, o.reconcile())
+	desired, observed, opts, err := r.look(ctx, p, info, o)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Reconcile(desired, observed, opts)
+}
+
+// infoFor asks what the engine is, where a plan depends on it.
+func (r *Runner) infoFor(ctx context.Context, o UpOptions) (engine.Info, error) {
+	if !o.Offline && o.Archive == nil {
+		return engine.Info{}, nil
+	}
+	return r.engine.Info(ctx)
 }
 
 // PlanDown says what Down would do, and changes nothing.

@@ -77,12 +77,18 @@ type UpOptions struct {
 	// definition: for the plan of a stack that was loaded without all of its
 	// variables.
 	SkipDefinitions bool
+	// Offline lets no registry be asked for anything: images that are missing are
+	// a *MissingImagesError. Base images of a build count.
+	Offline bool
+	// Archive holds images to load where the engine lacks them. Nothing is built or
+	// pulled then. Nil for none.
+	Archive Archive
 }
 
 func (o UpOptions) reconcile() plan.Options {
 	return plan.Options{
 		Services: o.Services, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
-		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions,
+		RemoveOrphans: o.RemoveOrphans, NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions, Offline: o.Offline,
 	}
 }
 
@@ -107,15 +113,18 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	if err != nil {
 		return nil, err
 	}
-	desired, observed, err := r.observe(ctx, p)
+	desired, observed, opts, err := r.look(ctx, p, info, o)
 	if err != nil {
 		return nil, err
 	}
-	todo, err := plan.Reconcile(desired, observed, o.reconcile())
+	todo, err := plan.Reconcile(desired, observed, opts)
 	if err != nil {
 		return nil, err
 	}
 	report := &Report{Plan: todo}
+	if err := verify(ctx, todo, o.Archive); err != nil {
+		return report, err
+	}
 	for _, warning := range todo.Warnings {
 		r.sink.Emit(event.Event{Time: r.now(), Kind: event.Warning, Message: warning})
 	}
@@ -149,9 +158,9 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 	x := &executor.Executor{
 		Engine: r.engine,
 		Builder: &image.Builder{
-			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch,
+			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch, Offline: o.Offline,
 		},
-		Sink: r.sink, Now: r.now, Images: observed.Images,
+		Sink: r.sink, Now: r.now, Images: observed.Images, Archive: o.Archive,
 	}
 	if slices.ContainsFunc(todo.Nodes, isWait) {
 		streaming, stop := context.WithCancel(ctx)

@@ -20,11 +20,12 @@ const module = "github.com/stackctl/stackctl"
 var arrows = map[string][]string{
 	"":                                {},
 	"cmd/stackctl":                    {"cmd/stackctl/internal/cli"},
-	"cmd/stackctl/internal/cli":       {"", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/runner", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state", "templates"},
+	"cmd/stackctl/internal/cli":       {"", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/runner", "pkg/runner/bundle", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state", "templates"},
 	"cmd/stackctl/internal/display":   {"pkg/runner/event", "pkg/runner/plan"},
 	"pkg/spec":                        {"pkg/spec/render/compose"},
 	"pkg/spec/render/compose":         {},
 	"pkg/runner":                      {"pkg/runner/..."},
+	"pkg/runner/bundle":               {},
 	"pkg/runner/internal/observer":    {"pkg/runner/engine", "pkg/runner/state"},
 	"pkg/runner/internal/executor":    {"pkg/runner/engine", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/probe", "pkg/runner/state"},
 	"pkg/runner/internal/preflight":   {"pkg/runner/plan", "pkg/runner/state"},

@@ -42,6 +42,16 @@ type Options struct {
 	// SkipDefinitions leaves out whether a container was made from today's
 	// definition, for a stack that was loaded without all of its variables.
 	SkipDefinitions bool
+	// Offline lets nothing be pulled, whatever any policy says: images that are
+	// missing are a *MissingImagesError.
+	Offline bool
+	// Bases are the images that a build starts from, by the image that is built;
+	// they count with Offline only.
+	Bases map[string][]string
+	// Archived are the ids of images that can be loaded, by reference. When it is
+	// not nil, they are loaded where they differ, nothing is built, and all is as
+	// with Offline.
+	Archived map[string]string
 }
 
 // ErrUnknownService is wrapped by the error for a service that is not there.
@@ -59,13 +69,7 @@ var ErrMissing = errors.New("missing")
 // wants. It only ever changes or removes resources with the project's label.
 // The error joins everything that stands in the way.
 func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
-	r := &reconciler{
-		desired: &d, observed: &o, opts: opts,
-		plan:     &Plan{Project: d.Project},
-		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
-		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
-		replaced: map[string]bool{}, stops: map[string]int{},
-	}
+	r := newReconciler(&d, &o, opts)
 	if err := r.choose(); err != nil {
 		return nil, err
 	}
@@ -85,12 +89,23 @@ func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
 	return r.plan, nil
 }
 
+func newReconciler(d *state.Desired, o *state.Observed, opts Options) *reconciler {
+	return &reconciler{
+		desired: d, observed: o, opts: opts,
+		plan:     &Plan{Project: d.Project},
+		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
+		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
+		replaced: map[string]bool{}, stops: map[string]int{},
+	}
+}
+
 type reconciler struct {
 	desired  *state.Desired
 	observed *state.Observed
 	opts     Options
 	plan     *Plan
 	problems []error
+	missing  []MissingImage
 
 	// services are the chosen ones, each after what it depends on.
 	services []*state.ServiceSpec
@@ -235,7 +250,7 @@ func (r *reconciler) reconcileImages() {
 	// What one service builds, another may only use: it is not pulled then.
 	built := map[string]bool{}
 	for _, s := range r.services {
-		if s.Config.Build == nil || len(s.Containers) == 0 || built[s.Image] {
+		if s.Config.Build == nil || len(s.Containers) == 0 || built[s.Image] || r.opts.Archived != nil {
 			continue
 		}
 		built[s.Image] = true
@@ -253,6 +268,10 @@ func (r *reconciler) reconcileImages() {
 		if built[s.Image] || r.images[s.Image] != 0 || len(s.Containers) == 0 {
 			continue
 		}
+		if r.opts.Offline || r.opts.Archived != nil {
+			r.reconcileWithout(s)
+			continue
+		}
 		_, there := r.observed.Images[s.Image]
 		pull := PullImage{Image: s.Image, Platform: s.Config.Platform}
 		policy := r.opts.Pull
@@ -268,6 +287,21 @@ func (r *reconciler) reconcileImages() {
 		default:
 			r.images[s.Image] = r.plan.add(pull, "is not on the engine")
 		}
+	}
+	if r.opts.Offline {
+		for _, s := range r.services {
+			if s.Config.Build == nil || r.images[s.Image] == 0 {
+				continue
+			}
+			for _, base := range r.opts.Bases[s.Image] {
+				if _, there := r.observed.Images[base]; !there && !built[base] {
+					r.miss(base, s.Name, true)
+				}
+			}
+		}
+	}
+	if len(r.missing) > 0 {
+		r.problems = append(r.problems, &MissingImagesError{r.missing})
 	}
 }
 

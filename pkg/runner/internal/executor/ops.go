@@ -27,6 +27,8 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 		return "", r.Engine.CreateVolume(whole, op.Volume)
 	case plan.PullImage:
 		return r.execPull(ctx, n, op, accepted)
+	case plan.LoadImage:
+		return "", r.execLoad(ctx, n, op)
 	case plan.BuildImage:
 		return r.execBuild(ctx, n, op)
 	case plan.CreateContainer:
