@@ -23,17 +23,27 @@ import (
 // loader has nothing more to say; then it checks what has come out. It runs
 // only when loading has failed, so it may be slow.
 func (s *source) diagnose(ctx context.Context, cause error) []Problem {
+	d := s.newDiagnosis()
+	if d.parse() {
+		d.variables()
+		d.checkRest(ctx, d.reduce(ctx))
+	}
+	return d.orElse(cause)
+}
+
+func (s *source) newDiagnosis() *diagnosis {
 	d := &diagnosis{source: *s, cuts: cuts{}}
 	d.env = maps.Clone(d.env)
 	if d.env == nil {
 		d.env = map[string]string{}
 	}
-	if d.parse() {
-		d.variables()
-		d.checkRest(ctx, d.reduce(ctx))
-	}
+	return d
+}
+
+// orElse gives what was found, or else the loader's word: for what is not YAML, or
+// nothing that this package understands.
+func (d *diagnosis) orElse(cause error) []Problem {
 	if len(d.problems) == 0 {
-		// Not YAML, or nothing that this package understands: the loader's word.
 		for _, f := range d.explain(cause) {
 			d.problems = append(d.problems, f.Problem)
 		}

@@ -13,7 +13,7 @@ func (s *source) locate(problems []Problem) []Problem {
 	if len(s.paths) == 0 {
 		return problems
 	}
-	d := &diagnosis{source: *s, cuts: cuts{}}
+	d := s.newDiagnosis()
 	parsed := d.parse()
 	for i := range problems {
 		p := &problems[i]

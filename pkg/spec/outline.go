@@ -29,8 +29,8 @@ type OutlineService struct {
 }
 
 // ReadOutline reads as much of a stack as can be told without the values of its
-// variables and without checking it, for whoever works with its names only. Its
-// errors are those of Load.
+// variables, for whoever works with its names only: what is written in the right
+// form is not checked any further. Its errors are those of Load.
 func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
 	s, err := opts.read()
 	if err != nil {
@@ -43,8 +43,11 @@ func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
 			model, name, err = resolved, text, nil
 		}
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("load compose file: %w", context.Cause(ctx))
+	}
 	if err != nil {
-		return nil, s.unreadable(ctx, err)
+		return nil, invalid(s.locate(s.diagnose(ctx, err)))
 	}
 	if text, err := quietly(name, s.variable); err == nil {
 		name = text
@@ -94,7 +97,7 @@ func merge(ctx context.Context, opts LoadOptions) (*yaml.Node, error) {
 	}
 	model, name, err := s.tree(ctx, true)
 	if err != nil {
-		return nil, s.unreadable(ctx, err)
+		return nil, s.unmergeable(ctx, err)
 	}
 	model["name"] = name
 	var tree yaml.Node
@@ -105,18 +108,19 @@ func merge(ctx context.Context, opts LoadOptions) (*yaml.Node, error) {
 	return &tree, nil
 }
 
-// unreadable explains why the files are no one tree.
-func (s *source) unreadable(ctx context.Context, err error) error {
+// unmergeable explains why the files are no one tree. Variables without a value are
+// no fault there.
+func (s *source) unmergeable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("load compose file: %w", context.Cause(ctx))
 	}
-	d := &diagnosis{source: *s, cuts: cuts{}}
-	d.parse()
-	var problems []Problem
-	for _, f := range d.explain(err) {
-		problems = append(problems, f.Problem)
+	d := s.newDiagnosis()
+	if d.parse() {
+		d.variables()
+		d.problems = nil
+		d.checkRest(ctx, d.reduce(ctx))
 	}
-	return invalid(s.locate(problems))
+	return invalid(s.locate(d.orElse(err)))
 }
 
 // tree loads the files as one tree, literal with its references to variables in
@@ -141,7 +145,7 @@ func (s *source) tree(ctx context.Context, literal bool) (map[string]any, string
 // asWritten puts the services, networks and so on in the order in which the
 // files have them; what comes from other files follows by name.
 func (s *source) asWritten(tree *yaml.Node) {
-	d := &diagnosis{source: *s, cuts: cuts{}}
+	d := s.newDiagnosis()
 	if !d.parse() {
 		return
 	}

@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-// ignoreDotenv keeps the password out of git, when the working directory is
-// under it. What cannot be done is a warning: the password is more needed than
-// git's blessing.
-func (g *globalOptions) ignoreDotenv(ctx context.Context) {
+// ignoreDotenv keeps the password out of git, when the folder of .env is under it.
+// What cannot be done is a warning: the password is more needed than git's
+// blessing.
+func (g *globalOptions) ignoreDotenv(ctx context.Context, dir string) {
 	git := func(args ...string) error {
 		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir, cmd.Env = g.app.Dir, g.app.Environ
+		cmd.Dir, cmd.Env = dir, g.app.Environ
 		return cmd.Run()
 	}
 	if git("ls-files", "--error-unmatch", "--", dotenvName) == nil {
@@ -26,7 +26,7 @@ func (g *globalOptions) ignoreDotenv(ctx context.Context) {
 	if err := git("check-ignore", "-q", dotenvName); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		return
 	}
-	if err := appendLine(filepath.Join(g.app.Dir, ".gitignore"), "", dotenvName, false); err != nil {
+	if err := appendLine(filepath.Join(dir, ".gitignore"), "", dotenvName, false); err != nil {
 		g.warn("git does not ignore " + dotenvName + ", and it cannot be added to .gitignore: " + err.Error())
 		return
 	}

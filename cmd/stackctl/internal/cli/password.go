@@ -37,20 +37,21 @@ func (g *globalOptions) givePassword(ctx context.Context, e engine.Engine, s *so
 	} else if exists {
 		return passwordRefused(name)
 	}
-	if len(g.envFiles) > 0 {
+	if files := g.variableFiles(); len(files) > 0 {
 		// Which of the files, and in what form, is not ours to say.
-		return missingPassword(fmt.Sprintf("add a line %s=… to %s", passwordVariable, g.envFiles[len(g.envFiles)-1]))
+		return missingPassword(fmt.Sprintf("add a line %s=… to %s", passwordVariable, files[len(files)-1]))
 	}
 	// Letters and digits, which need no quotes and no escapes in files, URLs and
 	// shells.
 	password := rand.Text()
-	g.ignoreDotenv(ctx)
-	if err := appendLine(filepath.Join(g.app.Dir, dotenvName), templates.Env(), passwordVariable+"="+password, true); err != nil {
+	g.announce()
+	g.ignoreDotenv(ctx, s.dir)
+	path := filepath.Join(s.dir, dotenvName)
+	if err := appendLine(path, templates.Env(), passwordVariable+"="+password, true); err != nil {
 		return fmt.Errorf("keep the new database password: %w", err)
 	}
 	s.variables[passwordVariable] = password
-	g.announce()
-	g.note("made a database password and wrote it to %s as %s", dotenvName, passwordVariable)
+	g.note("made a database password and wrote it to %s as %s", shown(g.app.Dir, path), passwordVariable)
 	return nil
 }
 

@@ -199,6 +199,7 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
+//	engine image REF                adds an image
 //	engine label CONTAINER LABEL    prints a label
 func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 	noNegation(ts, neg)
@@ -238,14 +239,12 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.FailWith(func(enginetest.Call) error {
 			return &engine.UnreachableError{Endpoint: "unix:///fake.sock", Source: "default", Err: fs.ErrNotExist}
 		})
+	case "image":
+		e.AddImage(args[0], "sha256:"+args[0])
 	case "label":
-		containers, err := e.Containers(context.Background(), strings.Split(args[0], "-")[0])
+		labels, err := e.Labels(args[0])
 		ts.Check(err)
-		for _, c := range containers {
-			if c.Name == args[0] {
-				fmt.Fprintln(out, c.Labels[args[1]])
-			}
-		}
+		fmt.Fprintln(out, labels[args[1]])
 	case "forget":
 		ts.Check(e.RemoveImage(context.Background(), args[0]))
 	default:

@@ -257,6 +257,17 @@ func (e *Engine) SetHealth(name, health string) error {
 	return nil
 }
 
+// Labels gives the labels of a container.
+func (e *Engine) Labels(name string) (map[string]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return maps.Clone(c.labels), nil
+}
+
 // begin records a call and asks whether it fails. The lock is held on return,
 // unless there is an error.
 func (e *Engine) begin(ctx context.Context, method, name string) error {
