@@ -320,6 +320,8 @@ func TestWords(t *testing.T) {
 		"stop":               {"stopping", "stopped", "not stopped"},
 		"remove":             {"removing", "removed", "not removed"},
 		"pull":               {"pulling", "pulled", "not pulled"},
+		"load":               {"loading", "loaded", "not loaded"},
+		"save":               {"saving", "saved", "not saved"},
 		"build":              {"building", "built", "not built"},
 		"wait until healthy": {"waiting", "healthy", "not healthy"},
 	} {

@@ -167,7 +167,7 @@ func words(action string) (going, gone, not string) {
 		return "waiting", goal, "not " + goal
 	}
 	switch action {
-	case "create", "replace", "rename", "remove":
+	case "create", "replace", "rename", "remove", "save":
 		gone = action + "d"
 	case "build":
 		gone = "built"
