@@ -179,6 +179,7 @@ func (o *bundleOptions) collect(s *source, p *types.Project, text []byte, into *
 			into.Files = append(into.Files, bundle.File{Name: bundleEnv, Mode: 0o600, Content: env})
 		}
 	}
+	o.announce()
 	slices.SortFunc(left, func(a, b spec.Left) int { return cmp.Or(cmp.Compare(a.Use, b.Use), cmp.Compare(a.Path, b.Path)) })
 	for _, l := range left {
 		o.warn(fmt.Sprintf("%s: %s is not in the bundle, since it may hold secrets; --with-secrets takes it along", l.Use, l.Path))

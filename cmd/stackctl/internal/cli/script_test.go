@@ -199,6 +199,7 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
+//	engine remote IMAGE             puts an image into the registry
 //	engine image REF                adds an image
 //	engine label CONTAINER LABEL    prints a label
 func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -241,6 +242,8 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	case "image":
 		e.AddImage(args[0], "sha256:"+args[0])
+	case "remote":
+		e.AddRemote(args[0], "sha256:"+args[0])
 	case "label":
 		labels, err := e.Labels(args[0])
 		ts.Check(err)
