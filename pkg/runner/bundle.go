@@ -25,6 +25,8 @@ type BundleOptions struct {
 	// Compose is the compose text, Files what it refers to in the bundle.
 	Compose []byte
 	Files   []bundle.File
+	// TempDir is where layers are kept for a moment; empty for the system's.
+	TempDir string
 	// Build, Builder, Pull and Offline are as for Up.
 	Build   bool
 	Builder BuilderMode
@@ -67,23 +69,21 @@ func (r *Runner) Bundle(ctx context.Context, p *types.Project, o BundleOptions, 
 		Project: p.Name, Sources: o.Sources, Services: o.Services, Profiles: o.Profiles,
 		Platform: info.OS + "/" + info.Arch,
 	}
-	var refs []string
 	var total int64
 	for _, ref := range slices.Sorted(maps.Keys(used)) {
 		image, err := r.engine.Image(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		refs = append(refs, ref)
 		total += image.Size
 		m.Images = append(m.Images, bundle.Image{
 			Ref: ref, ID: image.ID, Platform: image.Platform, Digests: slices.Sorted(slices.Values(image.Digests)), Size: image.Size,
 		})
 	}
-	return m, r.saveBundle(ctx, m, refs, total, o, w)
+	return m, r.saveBundle(ctx, m, total, o, w)
 }
 
-func (r *Runner) saveBundle(ctx context.Context, m *bundle.Manifest, refs []string, total int64, o BundleOptions, w io.Writer) error {
+func (r *Runner) saveBundle(ctx context.Context, m *bundle.Manifest, total int64, o BundleOptions, w io.Writer) error {
 	began := r.now()
 	emit := func(e event.Event) {
 		e.Time, e.Resource, e.Action = r.now(), "bundle "+m.Project, "save"
@@ -94,7 +94,8 @@ func (r *Runner) saveBundle(ctx context.Context, m *bundle.Manifest, refs []stri
 	out := &written{w: w, now: r.now, tell: func(n int64) {
 		emit(event.Event{Kind: event.Progress, Current: min(n, total), Total: total})
 	}}
-	err := bundle.Write(out, *m, files, func(w io.Writer) error { return r.engine.SaveImages(ctx, refs, w) })
+	save := func(ref string, w io.Writer) error { return r.engine.SaveImages(ctx, []string{ref}, w) }
+	err := bundle.Write(out, *m, files, save, o.TempDir)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -164,7 +164,7 @@ func TestBundle(t *testing.T) {
 		calls = append(calls, call.String())
 	}
 	slices.Sort(calls)
-	if diff := cmp.Diff([]string{"Build web:latest", "Pull db:1", "SaveImages db:1 web"}, calls); diff != "" {
+	if diff := cmp.Diff([]string{"Build web:latest", "Pull db:1", "SaveImages db:1", "SaveImages web"}, calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 

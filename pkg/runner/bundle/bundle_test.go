@@ -43,9 +43,9 @@ func write(t *testing.T) []byte {
 	t.Helper()
 	e := newEngine()
 	var out bytes.Buffer
-	err := bundle.Write(&out, manifest, files, func(w io.Writer) error {
-		return e.SaveImages(t.Context(), []string{"redis:7", "app", "copy"}, w)
-	})
+	err := bundle.Write(&out, manifest, files, func(ref string, w io.Writer) error {
+		return e.SaveImages(t.Context(), []string{ref}, w)
+	}, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,14 +206,14 @@ func TestNoBundle(t *testing.T) {
 // An engine that gives less than it was asked for makes no bundle.
 func TestWriteRefusesALackingArchive(t *testing.T) {
 	e := newEngine()
-	err := bundle.Write(io.Discard, manifest, files, func(w io.Writer) error {
+	err := bundle.Write(io.Discard, manifest, files, func(_ string, w io.Writer) error {
 		return e.SaveImages(t.Context(), []string{"redis:7"}, w)
-	})
+	}, "")
 	if err == nil {
 		t.Error("no error")
 	}
 	broken := errors.New("the engine is out of sorts")
-	if err := bundle.Write(io.Discard, manifest, files, func(io.Writer) error { return broken }); !errors.Is(err, broken) {
+	if err := bundle.Write(io.Discard, manifest, files, func(string, io.Writer) error { return broken }, ""); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -32,11 +32,7 @@ type Bundle struct {
 }
 
 // entry is where an entry's content is in the file.
-type entry struct {
-	offset, size int64
-	// link is the entry that this one stands for; empty for one with a content.
-	link string
-}
+type entry struct{ offset, size int64 }
 
 // Open reads what is in a bundle, less the images' content, and checks that the
 // file is whole. The error is a *DamagedError, or that the file cannot be read.
@@ -82,10 +78,6 @@ func (b *Bundle) read(file *os.File) error {
 		offset, err := file.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return fmt.Errorf("read bundle: %w", err)
-		}
-		if h.Typeflag == tar.TypeSymlink {
-			b.entries[h.Name] = entry{link: path.Join(path.Dir(h.Name), h.Linkname)}
-			continue
 		}
 		b.entries[h.Name] = entry{offset: offset, size: h.Size}
 		if err := b.readOwn(h, in); err != nil {
@@ -171,12 +163,7 @@ func (b *Bundle) parts(ref string) ([]string, error) {
 	}
 	var out []string
 	for _, name := range append([]string{image.Config}, image.Layers...) {
-		e, there := b.entries[name]
-		if there && e.link != "" {
-			name = e.link
-			e, there = b.entries[name]
-		}
-		if !there || e.link != "" {
+		if _, there := b.entries[name]; !there {
 			return nil, b.damaged(cutShort, fmt.Errorf("image %s lacks %s", ref, name))
 		}
 		if !slices.Contains(out, name) {
@@ -262,11 +249,7 @@ func (b *Bundle) Image(ref string) (io.ReadCloser, int64, error) {
 	ended := make(chan struct{})
 	var size int64
 	for _, name := range append([]string{image.Config}, image.Layers...) {
-		e := b.entries[name]
-		if e.link != "" {
-			e = b.entries[e.link]
-		}
-		size += e.size
+		size += b.entries[name].size
 	}
 	go func() {
 		defer close(ended)
@@ -283,7 +266,7 @@ func (b *Bundle) writeImage(w io.Writer, file io.ReaderAt, image saved) error {
 		return err
 	}
 	write := func(name string, size int64, content io.Reader) error {
-		if err := out.WriteHeader(header(tar.TypeReg, name, 0o644, size)); err != nil {
+		if err := out.WriteHeader(header(name, 0o644, size)); err != nil {
 			return err
 		}
 		_, err := io.Copy(out, content)
@@ -296,9 +279,6 @@ func (b *Bundle) writeImage(w io.Writer, file io.ReaderAt, image saved) error {
 		}
 		seen[name] = true
 		e := b.entries[name]
-		if e.link != "" {
-			e = b.entries[e.link]
-		}
 		if err := write(name, e.size, io.NewSectionReader(file, e.offset, e.size)); err != nil {
 			return err
 		}

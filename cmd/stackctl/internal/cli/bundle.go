@@ -111,6 +111,9 @@ func runBundle(ctx context.Context, app *App, o *bundleOptions) error {
 		Services: o.services, Sources: s.origins, Profiles: s.options.Profiles,
 		Build: o.build, Builder: o.builder, Pull: o.pull, Offline: o.offline,
 	}
+	if o.output != "-" {
+		options.TempDir = filepath.Dir(within(app.Dir, o.output)) // which has room for it
+	}
 	if s.stack != nil {
 		options.Sources = []string{"built in"}
 	}
