@@ -65,6 +65,9 @@ func (r *Runner) Bundle(ctx context.Context, p *types.Project, o BundleOptions, 
 	if err := r.execute(ctx, report, todo, observed, info, up); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil { // what was cut short has not failed
+		return nil, context.Cause(ctx)
+	}
 	m := &bundle.Manifest{
 		Project: p.Name, Sources: o.Sources, Services: o.Services, Profiles: o.Profiles,
 		Platform: info.OS + "/" + info.Arch,

@@ -74,7 +74,7 @@ auth: {htpasswd: {realm: test, path: %[1]s/htpasswd}}
 	})
 	at := &url.URL{Scheme: "http", Host: "127.0.0.1:" + port}
 	(&stage{t: t}).eventually("the registry answers", func() bool {
-		response, err := http.Get(at.String() + "/v2/") //nolint:noctx // it is bounded by the wait around it
+		response, err := http.Get(at.String() + "/v2/")
 		if err == nil {
 			response.Body.Close()
 		}

@@ -141,7 +141,7 @@ func (b *Bundle) check(file *os.File) error {
 	if !slices.ContainsFunc(b.Files, func(f File) bool { return f.Name == ComposeFile }) {
 		return b.damaged("it holds no compose file", nil)
 	}
-	for _, image := range b.Manifest.Images {
+	for _, image := range b.Images {
 		parts, err := b.parts(image.Ref)
 		if err != nil {
 			return err
@@ -198,7 +198,7 @@ func (b *Bundle) Platform() string { return b.Manifest.Platform }
 // IDs gives the ids of the images by reference.
 func (b *Bundle) IDs() map[string]string {
 	ids := map[string]string{}
-	for _, image := range b.Manifest.Images {
+	for _, image := range b.Images {
 		ids[image.Ref] = image.ID
 	}
 	return ids

@@ -26,18 +26,21 @@ func TestMeter(t *testing.T) {
 		{20 * time.Millisecond, engine.Progress{ID: "c", Phase: engine.PhaseComplete}, &event.Event{Message: "downloading", Layers: 3, LayersDone: 1}},
 		{50 * time.Millisecond, engine.Progress{ID: "a", Phase: engine.PhaseDownloading, Current: 10, Total: 100}, nil},
 		{
-			150 * time.Millisecond, engine.Progress{ID: "b", Phase: engine.PhaseDownloading, Current: 5, Total: 50},
+			150 * time.Millisecond,
+			engine.Progress{ID: "b", Phase: engine.PhaseDownloading, Current: 5, Total: 50},
 			&event.Event{Message: "downloading", Current: 15, Total: 150, Layers: 3, LayersDone: 1},
 		},
 		{160 * time.Millisecond, engine.Progress{ID: "a", Phase: engine.PhaseDownloaded}, nil},
 		{170 * time.Millisecond, engine.Progress{ID: "b", Phase: engine.PhaseDownloaded}, nil},
 		// What extracting counts is no download.
 		{
-			300 * time.Millisecond, engine.Progress{ID: "a", Phase: engine.PhaseExtracting, Current: 1, Total: 900},
+			300 * time.Millisecond,
+			engine.Progress{ID: "a", Phase: engine.PhaseExtracting, Current: 1, Total: 900},
 			&event.Event{Message: "extracting", Current: 150, Total: 150, Layers: 3, LayersDone: 1},
 		},
 		{
-			310 * time.Millisecond, engine.Progress{ID: "a", Phase: engine.PhaseComplete},
+			310 * time.Millisecond,
+			engine.Progress{ID: "a", Phase: engine.PhaseComplete},
 			&event.Event{Message: "extracting", Current: 150, Total: 150, Layers: 3, LayersDone: 2},
 		},
 		{400 * time.Millisecond, engine.Progress{Text: "Digest: sha256:1"}, nil},
