@@ -1,25 +1,20 @@
 // Command custom-stack prints the compose file of a shop: a front door, an API,
 // two workers, a job that migrates the database first, and the two stores.
 //
-//	go run ./examples/custom-stack > compose.yml
+//	stackctl -f examples/custom-stack up            brings it up
+//	go run ./examples/custom-stack > compose.yml    gives it to Docker Compose
+//
+// Services refer to each other by value: write spec.Healthy(dbase) for
+// spec.Healthy(db), and it does not compile.
 package main
 
 import (
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
-func main() {
-	text, err := shop().Compose()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Print(string(text))
-}
+func main() { spec.Main(shop()) }
 
 func shop() *spec.Stack {
 	// The stores are on a network that leads nowhere else.

@@ -43,10 +43,17 @@ func (s *source) newDiagnosis() *diagnosis {
 // orElse gives what was found, or else the loader's word: for what is not YAML, or
 // nothing that this package understands.
 func (d *diagnosis) orElse(cause error) []Problem {
-	if len(d.problems) == 0 {
-		for _, f := range d.explain(cause) {
-			d.problems = append(d.problems, f.Problem)
+	if len(d.problems) > 0 {
+		return d.problems
+	}
+	for _, f := range d.explain(cause) {
+		// The loader stops at the first fault, which may be in a file before.
+		if f.Path != "" && d.notYAML != nil {
+			d.problems = append(d.problems, Problem{
+				File: d.broken, Message: "not YAML: " + strings.TrimPrefix(oneLine(d.notYAML.Error()), "yaml: "),
+			})
 		}
+		d.problems = append(d.problems, f.Problem)
 	}
 	return d.problems
 }
@@ -60,8 +67,10 @@ type diagnosis struct {
 	source
 	docs []yamlDocument
 	cuts cuts
-	// broken is the first file that is not YAML; empty when all are.
-	broken string
+	// broken is the first file that is not YAML, notYAML says why; empty and nil
+	// when all are.
+	broken  string
+	notYAML error
 	// edited is set when docs differ from the files' text. As long as they do
 	// not, the author's text is loaded, so that the loader's line numbers fit.
 	edited   bool
@@ -88,7 +97,7 @@ func (d *diagnosis) parse() bool {
 				break
 			}
 			if err != nil {
-				d.broken = file.Filename
+				d.broken, d.notYAML = file.Filename, err
 				return false
 			}
 			d.docs = append(d.docs, yamlDocument{file: i, root: doc.Content[0]})

@@ -21,7 +21,10 @@
 // specification and by [Check]. Faults are reported all at once, as a
 // [ValidationError] whose problems each name a place and a mend.
 //
+// [Main] makes a program of a stack, which `stackctl -f` runs. [Merge] and
+// [ReadOutline] read compose files whose variables have no values.
+//
 // The package runs nothing, prints nothing and reads no environment but the
-// one it is given. The loader of compose-go logs to logrus when a variable
+// one it is given; only Main, which stands for a program, prints. The loader of compose-go logs to logrus when a variable
 // without a default is unset.
 package spec

@@ -63,6 +63,11 @@ func WithProfiles(profiles ...string) LoadOption {
 	return func(o *LoadOptions) { o.Profiles = profiles }
 }
 
+// WithScale sets the number of containers of services by name.
+func WithScale(numbers map[string]int) LoadOption {
+	return func(o *LoadOptions) { o.Scale = numbers }
+}
+
 // Load reads a project: the one way by which every stack, typed or written,
 // becomes a model to run. Paths in it are absolute, variables resolved, names
 // of networks and volumes complete.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"gopkg.in/yaml.v3"
@@ -117,7 +118,7 @@ func (s *source) unmergeable(ctx context.Context, err error) error {
 	d := s.newDiagnosis()
 	if d.parse() {
 		d.variables()
-		d.problems = nil
+		d.problems, d.touched = nil, nil
 		d.checkRest(ctx, d.reduce(ctx))
 	}
 	return invalid(s.locate(d.orElse(err)))
@@ -142,34 +143,43 @@ func (s *source) tree(ctx context.Context, literal bool) (map[string]any, string
 	return model, name, nil
 }
 
-// asWritten puts the services, networks and so on in the order in which the
-// files have them; what comes from other files follows by name.
+// asWritten puts the keys of a merged tree in the order in which the files have
+// them; what comes from other files follows by name.
 func (s *source) asWritten(tree *yaml.Node) {
 	d := s.newDiagnosis()
 	if !d.parse() {
 		return
 	}
-	for i := 0; i+1 < len(tree.Content); i += 2 {
-		section := tree.Content[i+1]
-		if section.Kind != yaml.MappingNode {
-			continue
-		}
-		var order []string
-		for _, doc := range d.docs {
-			written := lookup(doc.root, tree.Content[i].Value)
-			if written == nil || written.Kind != yaml.MappingNode {
-				continue
-			}
-			for j := 0; j < len(written.Content); j += 2 {
-				order = append(order, written.Content[j].Value)
-			}
-		}
-		arrange(section, order)
+	var written []*yaml.Node
+	for _, doc := range d.docs {
+		written = append(written, doc.root)
 	}
+	arrange(tree, written)
 }
 
-// arrange sorts the keys of a mapping: the given ones first, in that order.
-func arrange(mapping *yaml.Node, order []string) {
+// arrange sorts the keys of a mapping, and those of the mappings in it, as they
+// are written: as keys, or as the entries of a list that stands for a mapping.
+func arrange(mapping *yaml.Node, written []*yaml.Node) {
+	if mapping.Kind != yaml.MappingNode {
+		return
+	}
+	var order []string
+	below := map[string][]*yaml.Node{}
+	for _, n := range written {
+		if n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
+		for i, entry := range n.Content {
+			switch {
+			case n.Kind == yaml.SequenceNode:
+				name, _, _ := strings.Cut(entry.Value, "=")
+				order = append(order, name)
+			case i%2 == 0:
+				order = append(order, entry.Value)
+				below[entry.Value] = append(below[entry.Value], n.Content[i+1])
+			}
+		}
+	}
 	type pair struct{ key, value *yaml.Node }
 	var pairs []pair
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
@@ -184,5 +194,6 @@ func arrange(mapping *yaml.Node, order []string) {
 	slices.SortStableFunc(pairs, func(a, b pair) int { return rank(a) - rank(b) })
 	for i, p := range pairs {
 		mapping.Content[2*i], mapping.Content[2*i+1] = p.key, p.value
+		arrange(p.value, below[p.key.Value])
 	}
 }

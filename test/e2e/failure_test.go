@@ -391,14 +391,15 @@ func TestOrphans(t *testing.T) {
 	if _, err := s.up(spec.New("x", shell("stray", "sleep 600")), runner.UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	got := s.run(0, "down")
+	// Without --builtin any project may be meant, of which nothing is an orphan.
+	got := s.run(0, "--builtin", "down")
 	if !strings.Contains(got.stderr, s.project+"-stray-1; --remove-orphans removes them") {
 		t.Error("down does not tell of the orphan")
 	}
 	if c := s.containers()["stray"]; c.State != "running" {
 		t.Errorf("the orphan is %q", c.State)
 	}
-	s.run(0, "down", "--remove-orphans")
+	s.run(0, "--builtin", "down", "--remove-orphans")
 	if left := s.resources(); slices.Contains(left, "container "+s.project+"-stray-1") {
 		t.Errorf("left %v", left)
 	}

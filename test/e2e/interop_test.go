@@ -17,11 +17,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// render writes the compose file of the stack into the test's folder.
+// render writes the compose file of the stack into the test's folder, under a name
+// that stackctl does not find by itself: it goes on with the built-in stack.
 func (s *stage) render() string {
 	s.t.Helper()
 	text := s.run(0, "render").stdout
-	path := filepath.Join(s.dir, "compose.yml")
+	path := filepath.Join(s.dir, "rendered.yml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}

@@ -208,7 +208,9 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 			c.Name = fmt.Sprintf("%s-%s-%d", p.Name, s.Name, n)
 		}
 		c.Networks = d.attachments(config, c.Name)
-		c.Labels = merge(config.Labels, map[string]string{
+		// Custom labels are what a tool adds to those of the file, such as the files
+		// that it took variables from; no definition holds them.
+		c.Labels = merge(merge(config.Labels, config.CustomLabels), map[string]string{
 			LabelProject:     p.Name,
 			LabelService:     s.Name,
 			LabelNumber:      strconv.Itoa(n),

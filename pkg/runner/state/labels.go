@@ -19,6 +19,9 @@ const (
 	LabelWorkingDir = "com.docker.compose.project.working_dir"
 	// LabelConfigFiles lists the compose files, separated by commas.
 	LabelConfigFiles = "com.docker.compose.project.config_files"
+	// LabelEnvFiles lists the files with variables that were named, separated by
+	// commas; it is absent when none was.
+	LabelEnvFiles = "com.docker.compose.project.environment_file"
 	// LabelComposeHash is Compose's own hash of the service; see [ComposeHash].
 	LabelComposeHash = "com.docker.compose.config-hash"
 	// LabelDependsOn lists `service:condition:restart`, separated by commas.

@@ -155,6 +155,7 @@ func (g *globalOptions) displayOptions(project string) display.Options {
 
 // warn tells what the user should know and need not act on.
 func (g *globalOptions) warn(text string) {
+	g.announce()
 	display.Message(g.displayOptions(""), event.Warning, text)
 }
 
@@ -174,7 +175,7 @@ func (g *globalOptions) progressNote(format string, args ...any) {
 // announce names the stack that the command works with and where it comes from,
 // once, as the first line of its progress.
 func (g *globalOptions) announce() {
-	if g.current == nil || g.progress == display.Quiet {
+	if g.current == nil || g.unnamed || g.progress == display.Quiet {
 		return
 	}
 	g.named.Do(func() { display.ShowSource(g.displayOptions(g.current.name), g.current.described()) })

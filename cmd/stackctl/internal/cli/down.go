@@ -60,6 +60,7 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 		return err
 	}
 	defer closeEngine()
+	s.byLabels = s.assumed
 	options := runner.DownOptions{
 		Services: s.owned(), RemoveOrphans: o.removeOrphans,
 		Volumes: o.volumes, Grace: o.timeout, Images: o.images,
@@ -72,10 +73,10 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 		if err != nil {
 			return err
 		}
+		o.announce()
 		for _, warning := range todo.Warnings {
 			o.warn(warning)
 		}
-		o.announce()
 		return display.Plan(app.Out, todo, o.outColor())
 	}
 	var report *runner.Report

@@ -39,6 +39,7 @@ would change something.`,
 }
 
 func runPlan(ctx context.Context, app *App, o *planOptions) error {
+	o.unnamed = o.format == formatJSON
 	todo, err := planUp(ctx, o.globalOptions, runner.UpOptions{})
 	if err != nil {
 		return err
@@ -46,7 +47,6 @@ func runPlan(ctx context.Context, app *App, o *planOptions) error {
 	if o.format == formatJSON {
 		err = writeJSON(app.Out, todo)
 	} else {
-		o.announce()
 		err = display.Plan(app.Out, todo, o.outColor())
 	}
 	if err == nil && o.exitCode && todo.Changes() > 0 {
@@ -84,6 +84,7 @@ func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Pl
 	if err != nil {
 		return nil, err
 	}
+	g.announce()
 	for _, warning := range todo.Warnings {
 		g.warn(warning)
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/bundle"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
@@ -36,6 +38,13 @@ type source struct {
 	// assumed says that a project was named and no stack was found: it may be any
 	// project, though the built-in stack is taken for it.
 	assumed bool
+	// byLabels says that the command goes by the labels of such a project alone.
+	byLabels bool
+
+	// scale sets the number of containers of services by name.
+	scale map[string]int
+	// envFiles are the absolute paths of files with variables that were named.
+	envFiles []string
 
 	// dir is the folder that paths start from, base the one that the command runs
 	// in.
@@ -106,6 +115,10 @@ func builtIn(name string) *spec.Stack {
 // described says where the stack comes from, for people and for programs.
 func (s *source) described() display.Source {
 	d := display.Source{Project: s.name, Files: s.options.Files, Profiles: s.options.Profiles}
+	if s.byLabels {
+		d.Text = "project " + s.name + ", from its labels"
+		return d
+	}
 	d.Text = "stack " + s.name
 	if s.stack != nil {
 		d.Text += ", built in"
@@ -133,15 +146,25 @@ func (s *source) knowsPassword() bool {
 // not known.
 func (s *source) load(ctx context.Context) (*types.Project, error) {
 	if s.stack == nil {
+		s.options.Scale = s.scale
 		p, err := spec.Load(ctx, s.options)
-		return p, s.located(err)
+		if err != nil {
+			return nil, s.located(err)
+		}
+		for name, service := range p.Services {
+			if len(s.envFiles) > 0 {
+				service.CustomLabels = types.Labels{state.LabelEnvFiles: strings.Join(s.envFiles, ",")}
+				p.Services[name] = service
+			}
+		}
+		return p, nil
 	}
 	variables := s.variables
 	if !s.knowsPassword() {
 		variables = maps.Clone(variables)
 		variables[passwordVariable] = standIn
 	}
-	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name))
+	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale))
 }
 
 // merge gives the compose file of a stack that is not the built-in one, with its
@@ -190,6 +213,14 @@ func (s *source) services() []string {
 		out = append(out, service.Name)
 	}
 	return out
+}
+
+// isForeign says that the project which is assumed to be the built-in stack has
+// containers, and that they are none of that.
+func (s *source) isForeign(ctx context.Context, e engine.Observer) (bool, error) {
+	containers, err := e.Containers(ctx, s.name)
+	isOurs := func(c state.Container) bool { return slices.Contains(s.services(), c.Service) }
+	return len(containers) > 0 && !slices.ContainsFunc(containers, isOurs), err
 }
 
 // owned names the services whose containers belong to the stack; nil when that is

@@ -45,7 +45,7 @@ they have their values, the password too.`,
 }
 
 func runRender(ctx context.Context, app *App, o *renderOptions) error {
-	o.overwrites = true
+	o.overwrites, o.unnamed = true, true
 	text, err := o.text(ctx)
 	if err != nil {
 		return err

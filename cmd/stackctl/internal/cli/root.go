@@ -35,6 +35,9 @@ type globalOptions struct {
 	overwrites bool
 	// opened is the bundle that --bundle names; nil until it is read.
 	opened *bundle.Bundle
+	// unnamed says that the command's output is nothing but its result, without a line
+	// that names the stack.
+	unnamed bool
 	// current is the source that the command works with; nil until it is known.
 	current *source
 	named   sync.Once // guards the line that names it
@@ -113,6 +116,7 @@ signal n (130 for Ctrl-C).`,
 	flags.SortFlags = false
 	completeChoices(cmd, flags)
 	// The root's own flags have to be known before one of its commands is looked for.
+	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(flags)
 
 	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})

@@ -85,6 +85,9 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 		Files: files, Contents: map[string][]byte{}, WorkingDir: dir, Env: variables,
 		Name: cmp.Or(g.projectName, variables[projectNameVariable]), Profiles: g.activeProfiles(variables),
 	}
+	for _, file := range g.variableFiles() {
+		s.envFiles = append(s.envFiles, within(g.app.Dir, file))
+	}
 	for _, file := range files {
 		content, origin, err := g.content(ctx, file)
 		if err != nil {
@@ -127,7 +130,7 @@ func (g *globalOptions) content(ctx context.Context, file string) ([]byte, strin
 		return nil, name, nil
 	}
 	text, err := g.runProgram(ctx, file)
-	return text, "the Go program in " + name, err
+	return text, "the Go program in " + folderName(name), err
 }
 
 // isProgram says that one of the files is a Go program's folder.
@@ -275,6 +278,10 @@ func (g *globalOptions) projectVariables(dir string) (map[string]string, error) 
 		if disabled {
 			return readVariables(g.app.Environ, dir, []string{os.DevNull})
 		}
+	}
+	if isFolder(filepath.Join(dir, dotenvName)) {
+		// Python keeps its environments in a folder of that name.
+		return readVariables(g.app.Environ, dir, []string{os.DevNull})
 	}
 	return readVariables(g.app.Environ, dir, nil)
 }

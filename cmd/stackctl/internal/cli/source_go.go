@@ -17,6 +17,14 @@ import (
 // programDelay is what a Go program gets to end after an interrupt.
 const programDelay = 5 * time.Second
 
+// folderName is what a folder is called in a sentence.
+func folderName(dir string) string {
+	if dir == "." {
+		return "this folder"
+	}
+	return dir
+}
+
 // isProgramFolder says that a folder holds a Go command.
 func isProgramFolder(dir string) bool {
 	paths, err := filepath.Glob(filepath.Join(globEscaper.Replace(dir), "*.go"))
@@ -82,7 +90,7 @@ type programError struct {
 // Error tells what was written rather than that the exit code was not 0: it holds
 // the compiler's errors, or the faults of the stack.
 func (e *programError) Error() string {
-	text := "the Go program in " + e.dir + " gave no stack"
+	text := "the Go program in " + folderName(e.dir) + " gave no stack"
 	if errors.Is(e.err, exec.ErrNotFound) {
 		return text + ": there is no go command to run it with"
 	}

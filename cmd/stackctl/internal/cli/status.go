@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
@@ -62,6 +63,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
+	o.unnamed = o.format != formatTable
 	s, err := o.source(ctx)
 	if err != nil {
 		return err
@@ -76,13 +78,19 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	}
 	defer closeEngine()
 	options := runner.StatusOptions{}
-	if !s.knowsPassword() {
+	if !s.knowsPassword() || s.byLabels {
 		options.SkipDefinitions = true
 	}
 	look := func() (runner.Status, error) { return runner.New(e).Status(ctx, p, options) }
-	if o.format == formatTable {
-		o.announce()
+	if s.assumed {
+		if s.byLabels, err = s.isForeign(ctx, e); err != nil {
+			return err
+		}
+		if s.byLabels {
+			p = &types.Project{Name: s.name}
+		}
 	}
+	o.announce()
 	if o.watch {
 		return o.watchStatus(ctx, e, s.name, look)
 	}
@@ -93,7 +101,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if err := o.printStatus(app.Out, status); err != nil {
 		return err
 	}
-	if options.SkipDefinitions && slices.ContainsFunc(status.Containers, isThere) {
+	if options.SkipDefinitions && !s.byLabels && slices.ContainsFunc(status.Containers, isThere) {
 		o.note("%s is not set, so what the containers were made from was not compared", passwordVariable)
 	}
 	if o.exitCode && !status.Ready() {
@@ -129,6 +137,8 @@ func (o *statusOptions) printTable(w io.Writer, status runner.Status) error {
 	for _, c := range status.Containers {
 		drift := c.Drift
 		switch {
+		case c.Orphan && o.current.byLabels:
+			drift = "" // nothing is known that it could differ from
 		case c.Orphan:
 			drift = "not in the stack"
 		case !isThere(c): // its state says it

@@ -104,7 +104,6 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		if err != nil {
 			return err
 		}
-		o.announce()
 		return display.Plan(app.Out, todo, o.outColor())
 	}
 	s, err := o.source(ctx)
