@@ -3,11 +3,14 @@ package bundle_test
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -229,5 +232,86 @@ func TestTag(t *testing.T) {
 	_, err := bundle.Tag("redis@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
 	if !errors.Is(err, bundle.ErrDigest) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// part is an entry of an engine's archive.
+type part struct{ name, link, content string }
+
+func archive(t *testing.T, parts []part) func(string, io.Writer) error {
+	t.Helper()
+	return func(_ string, w io.Writer) error {
+		out := tar.NewWriter(w)
+		for _, p := range parts {
+			h := &tar.Header{Typeflag: tar.TypeReg, Name: p.name, Mode: 0o644, Size: int64(len(p.content)), ModTime: time.Now()}
+			if p.link != "" {
+				h = &tar.Header{Typeflag: tar.TypeSymlink, Name: p.name, Linkname: p.link}
+			}
+			if err := out.WriteHeader(h); err != nil {
+				return err
+			}
+			if _, err := io.WriteString(out, p.content); err != nil {
+				return err
+			}
+		}
+		return out.Close()
+	}
+}
+
+// Both forms that engines save in give the same entries, whichever of two equal
+// layers is a link; one that lacks a layer gives no bundle.
+func TestFormsOfArchives(t *testing.T) {
+	const (
+		layer = "a layer"
+		name  = "blobs/sha256/a9f1ee1b3c5f5d3d6dae0a08a2b2bb7ca7f7cbd5f8e7c4b9a4a7a2a4b4d2a0c5"
+	)
+	sum := fmt.Sprintf("blobs/sha256/%x", sha256.Sum256([]byte(layer)))
+	one := bundle.Manifest{Images: []bundle.Image{{Ref: "app"}}}
+	list := func(config, first, second string) part {
+		return part{name: "manifest.json", content: fmt.Sprintf(`[{"Config": %q, "RepoTags": ["app:latest"], "Layers": [%q, %q]}]`, config, first, second)}
+	}
+	for form, test := range map[string]struct {
+		parts []part
+		fails bool
+	}{
+		"20.10": {parts: []part{
+			{name: "1/VERSION", content: "1.0"}, {name: "1/layer.tar", content: layer}, {name: "2/layer.tar", link: "../1/layer.tar"},
+			{name: name, content: "{}"}, list(name, "1/layer.tar", "2/layer.tar"), {name: "repositories", content: "{}"},
+		}},
+		"20.10, the other is the link": {parts: []part{
+			{name: "1/layer.tar", link: "../2/layer.tar"}, {name: "2/layer.tar", content: layer},
+			{name: name, content: "{}"}, list(name, "1/layer.tar", "2/layer.tar"),
+		}},
+		"26.1":    {parts: []part{{name: sum, content: layer}, {name: name, content: "{}"}, {name: "index.json", content: "{}"}, list(name, sum, sum)}},
+		"a layer": {parts: []part{{name: sum, content: layer}, {name: name, content: "{}"}, list(name, sum, "none")}, fails: true},
+		"a list":  {parts: []part{{name: sum, content: layer}}, fails: true},
+	} {
+		var out bytes.Buffer
+		err := bundle.Write(&out, one, files, archive(t, test.parts), t.TempDir())
+		if test.fails {
+			if err == nil {
+				t.Errorf("without %s: no error", form)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", form, err)
+			continue
+		}
+		var entries []string
+		for r := tar.NewReader(&out); ; {
+			h, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, h.Name)
+		}
+		want := []string{"stackctl/bundle.json", "stackctl/compose.yml", "stackctl/files/1/b.conf", sum, name, "manifest.json", "stackctl/sums.json"}
+		if diff := cmp.Diff(want, entries); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", form, diff)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package display
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,27 +139,19 @@ func shorten(project, name string) string {
 func ShortName(project, container string) string { return shorten(project, container) }
 
 func (it *item) advance(e event.Event) {
-	var parts []string
-	switch {
-	case e.Layers > 0:
-		if e.Total > 0 {
-			parts = append(parts, fmt.Sprintf("%s/%s", size(e.Current), size(e.Total)))
-		}
-		parts = append(parts, fmt.Sprintf("%d/%d layers", e.LayersDone, e.Layers))
-		if e.Message != "downloading" { // which the numbers say
-			parts = append(parts, oneLine(e.Message))
-		}
-	default:
-		if e.Message != "" {
-			parts = append(parts, oneLine(e.Message))
-		}
-		if e.Total > 0 {
-			parts = append(parts, fmt.Sprintf("%s/%s", size(e.Current), size(e.Total)))
-		}
-		it.progress = strings.Join(parts, " ")
+	text, bytes := oneLine(e.Message), ""
+	if e.Total > 0 {
+		bytes = fmt.Sprintf("%s/%s", size(e.Current), size(e.Total))
+	}
+	if e.Layers == 0 {
+		it.progress = strings.TrimSpace(text + " " + bytes)
 		return
 	}
-	it.progress = strings.Join(parts, ", ")
+	if text == "downloading" { // which the numbers say
+		text = ""
+	}
+	parts := []string{bytes, fmt.Sprintf("%d/%d layers", e.LayersDone, e.Layers), text}
+	it.progress = strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
 
 // words gives an action as it goes on, when it is done, and when it failed.

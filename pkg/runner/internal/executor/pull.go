@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
@@ -37,16 +38,17 @@ func (m *meter) take(p engine.Progress, now time.Time) (event.Event, bool) {
 		}
 	}
 	m.layers[p.ID] = p
-	e := event.Event{Kind: event.Progress, Message: string(engine.PhaseExtracting), Layers: len(m.layers)}
+	e := event.Event{Kind: event.Progress, Layers: len(m.layers)}
 	for _, l := range m.layers {
 		e.Current += l.Current
 		e.Total += l.Total
 		switch l.Phase {
 		case engine.PhaseWaiting, engine.PhaseDownloading:
 			e.Message = string(engine.PhaseDownloading)
-		case engine.PhaseComplete:
-			e.LayersDone++
 		case engine.PhaseDownloaded, engine.PhaseExtracting:
+			e.Message = cmp.Or(e.Message, string(engine.PhaseExtracting))
+		case engine.PhaseComplete: // alone, they say nothing of those that are not known yet
+			e.LayersDone++
 		}
 	}
 	if e.LayersDone == m.done && !m.told.IsZero() && now.Sub(m.told) < progressPause {

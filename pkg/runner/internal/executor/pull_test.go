@@ -43,6 +43,11 @@ func TestMeter(t *testing.T) {
 			engine.Progress{ID: "a", Phase: engine.PhaseComplete},
 			&event.Event{Message: "extracting", Current: 150, Total: 150, Layers: 3, LayersDone: 2},
 		},
+		{
+			320 * time.Millisecond,
+			engine.Progress{ID: "b", Phase: engine.PhaseComplete},
+			&event.Event{Current: 150, Total: 150, Layers: 3, LayersDone: 3},
+		},
 		{400 * time.Millisecond, engine.Progress{Text: "Digest: sha256:1"}, nil},
 	} {
 		got, told := m.take(step.p, began.Add(step.after))
