@@ -275,12 +275,18 @@ func TestFormsOfArchives(t *testing.T) {
 		fails bool
 	}{
 		"20.10": {parts: []part{
-			{name: "1/VERSION", content: "1.0"}, {name: "1/layer.tar", content: layer}, {name: "2/layer.tar", link: "../1/layer.tar"},
-			{name: name, content: "{}"}, list(name, "1/layer.tar", "2/layer.tar"), {name: "repositories", content: "{}"},
+			{name: "1/VERSION", content: "1.0"},
+			{name: "1/layer.tar", content: layer},
+			{name: "2/layer.tar", link: "../1/layer.tar"},
+			{name: name, content: "{}"},
+			list(name, "1/layer.tar", "2/layer.tar"),
+			{name: "repositories", content: "{}"},
 		}},
 		"20.10, the other is the link": {parts: []part{
-			{name: "1/layer.tar", link: "../2/layer.tar"}, {name: "2/layer.tar", content: layer},
-			{name: name, content: "{}"}, list(name, "1/layer.tar", "2/layer.tar"),
+			{name: "1/layer.tar", link: "../2/layer.tar"},
+			{name: "2/layer.tar", content: layer},
+			{name: name, content: "{}"},
+			list(name, "1/layer.tar", "2/layer.tar"),
 		}},
 		"26.1":    {parts: []part{{name: sum, content: layer}, {name: name, content: "{}"}, {name: "index.json", content: "{}"}, list(name, sum, sum)}},
 		"a layer": {parts: []part{{name: sum, content: layer}, {name: name, content: "{}"}, list(name, sum, "none")}, fails: true},
