@@ -104,7 +104,7 @@ func (r *Runner) Run(ctx context.Context, p *types.Project, service string, o Ru
 	for _, warning := range warnings {
 		r.warn("%s", warning)
 	}
-	observed, err := r.look(ctx, desired)
+	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
 	if err == nil {
 		err = observer.Compare(ctx, r.engine, desired, &observed)
 	}

@@ -57,16 +57,11 @@ func (r *Runner) observe(ctx context.Context, p *types.Project, anyDefinition bo
 	if err != nil {
 		return state.Desired{}, state.Observed{}, err
 	}
-	observed, err := r.look(ctx, desired)
+	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
 	if err == nil && !anyDefinition {
 		err = observer.Compare(ctx, r.engine, desired, &observed)
 	}
 	return desired, observed, err
-}
-
-// look takes one snapshot of what there is of a project.
-func (r *Runner) look(ctx context.Context, d state.Desired) (state.Observed, error) {
-	return observer.Observe(ctx, r.engine, observer.WantOf(d))
 }
 
 // Plan says what Up would do, and changes nothing. The engine's ports are not

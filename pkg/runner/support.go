@@ -24,11 +24,11 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 	if err != nil {
 		return state.Desired{}, state.Observed{}, nil, err
 	}
-	desired, observed, err := r.observe(ctx, p, o.SkipDefinitions)
+	desired, observed, opts, err := r.prepare(ctx, p, info, o)
 	if err != nil {
 		return desired, observed, nil, err
 	}
-	todo, err := plan.Reconcile(desired, observed, o.reconcile(r.now()))
+	todo, err := plan.Reconcile(desired, observed, opts)
 	if err != nil {
 		return desired, observed, nil, err
 	}

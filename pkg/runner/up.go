@@ -89,13 +89,19 @@ type UpOptions struct {
 	// definition: for the plan of a stack that was loaded without all of its
 	// variables.
 	SkipDefinitions bool
+	// Offline lets no registry be asked for anything: images that are missing are
+	// a *MissingImagesError. Base images of a build count.
+	Offline bool
+	// Archive holds images to load where the engine lacks them. Nothing is built or
+	// pulled then. Nil for none.
+	Archive Archive
 }
 
 func (o UpOptions) reconcile(now time.Time) plan.Options {
 	return plan.Options{
 		Services: o.Services, NoDeps: o.NoDeps, Build: o.Build, Pull: o.Pull, ForceRecreate: o.ForceRecreate,
 		NoRecreate: o.NoRecreate, RenewVolumes: o.RenewVolumes, Rollback: o.Rollback, RemoveOrphans: o.RemoveOrphans,
-		NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions, Grace: o.Grace, Now: now,
+		NoWait: o.NoWait, SkipDefinitions: o.SkipDefinitions, Grace: o.Grace, Now: now, Offline: o.Offline,
 	}
 }
 
@@ -125,6 +131,9 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 		return nil, err
 	}
 	report := &Report{Plan: todo}
+	if err := verify(ctx, todo, o.Archive); err != nil {
+		return report, err
+	}
 	if err := r.preflight(ctx, info, todo); err != nil {
 		return report, err
 	}
@@ -175,9 +184,9 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 	x := &executor.Executor{
 		Engine: r.engine,
 		Builder: &image.Builder{
-			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch,
+			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch, Offline: o.Offline,
 		},
-		Sink: r.sink, Now: r.now, Images: observed.Images,
+		Sink: r.sink, Now: r.now, Images: observed.Images, Archive: o.Archive,
 	}
 	wait, end, err := r.waiter(ctx, todo, info, o.WaitTimeout)
 	if err != nil {

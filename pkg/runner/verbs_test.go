@@ -56,7 +56,7 @@ func TestPullThatFails(t *testing.T) {
 		},
 		"unless failures are ignored": {
 			text: `services: {a: {image: gone}, b: {image: good}}`, opts: runner.PullOptions{IgnoreFailures: true},
-			pulled: []string{"good"}, warnings: []string{"left out: no such image in the registry: gone: not found"},
+			pulled: []string{"good"}, warnings: []string{"left out: pull image \"gone\": no such image in the registry: gone: not found"},
 		},
 		"or the image can be built": {
 			text: `services: {a: {image: gone, build: .}, b: {image: good}}`, failed: true,

@@ -17,6 +17,7 @@ has() { command -v "$1" >/dev/null; }
 has git || lacks git
 has chromium || has chromium-browser || has google-chrome || lacks chromium
 has redis-server || lacks redis-server
+[ "$(uname)" != Linux ] || has docker-registry || lacks docker-registry
 has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || lacks postgresql
 [ "$(uname)" != Linux ] || has ip || lacks iproute2
 [ "$(uname)" != Linux ] || has debootstrap || lacks debootstrap

@@ -113,12 +113,16 @@ type Streamer interface {
 	// it returns at once and the container goes on. The error is ErrDetached when
 	// the user let go of the container.
 	StartAttached(ctx context.Context, container string, s Streams) (int, error)
-	// Pull fetches an image from its registry.
+	// Pull fetches an image from its registry. What goes wrong there is a
+	// *PullError.
 	Pull(ctx context.Context, ref, platform string, each func(Progress)) error
 	// Build builds an image from a Dockerfile and gives its id.
 	Build(ctx context.Context, b BuildRequest, each func(Progress)) (string, error)
 	// LoadImage loads a `docker save` archive and gives the loaded image's id.
 	LoadImage(ctx context.Context, archive io.Reader) (string, error)
+	// SaveImages writes a `docker save` archive of all these references;
+	// errdefs.IsNotFound when the engine does not have one of them.
+	SaveImages(ctx context.Context, refs []string, w io.Writer) error
 }
 
 // Info is what an engine says of itself.
@@ -294,6 +298,8 @@ type Progress struct {
 	ID string
 	// Text says what goes on: "Downloading", "RUN go build".
 	Text string
+	// Phase is where the layer ID of a pull stands; empty for all else.
+	Phase Phase
 	// Current and Total are bytes; Total is 0 when unknown.
 	Current, Total int64
 }

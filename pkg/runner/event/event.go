@@ -36,6 +36,9 @@ type Event struct {
 	Message string
 	// Current and Total count bytes of a Progress; Total is 0 when unknown.
 	Current, Total int64
+	// LayersDone and Layers count the layers of an image that is pulled; Total is
+	// the sum of those that have begun.
+	LayersDone, Layers int
 	// Elapsed is how long the action took, in Done and Failed.
 	Elapsed time.Duration
 	// Err is set in Failed.

@@ -1,141 +1,95 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-
-	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
-// PullOptions change what [Pull] decides. The zero value pulls the image of every
-// service whose own policy does not forbid it.
-type PullOptions struct {
-	// Services limits the pull to these.
-	Services []string
-	// Dependencies pulls for what they depend on, too.
-	Dependencies bool
-	// Policy overrides every service's own; a service without one is pulled always.
-	Policy PullPolicy
-	// IgnoreBuildable leaves out what can be built.
-	IgnoreBuildable bool
+// MissingImagesError names every image that is needed, that the engine does not
+// have and that no registry may be asked for. It wraps [ErrMissing].
+type MissingImagesError struct {
+	// Images has at least one entry, in the order in which they were found out.
+	Images []MissingImage
 }
 
-// Pull decides which images are fetched: each one once, all at a time. Nothing is
-// made or replaced.
-func Pull(d state.Desired, o state.Observed, opts PullOptions) (*Plan, error) {
-	services, err := chooseServices(d, opts.Services, opts.Dependencies)
-	if err != nil {
+// MissingImage is one image that is needed.
+type MissingImage struct {
+	Image string
+	// Services need it.
+	Services []string
+	// Base says that their builds start from it; else they run it.
+	Base bool
+}
+
+func (e *MissingImagesError) Error() string {
+	var lines []string
+	for _, m := range e.Images {
+		verb, noun := "runs it", "service "
+		if len(m.Services) > 1 {
+			verb, noun = "run it", "services "
+		}
+		use := noun + strings.Join(m.Services, ", ") + " " + verb
+		if m.Base {
+			use = "the build of " + noun + strings.Join(m.Services, ", ") + " starts from it"
+		}
+		lines = append(lines, fmt.Sprintf("image %s is not on the engine: %s", m.Image, use))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e *MissingImagesError) Unwrap() error { return ErrMissing }
+
+// Images decides what has to be built, pulled or loaded so that the engine has
+// the images of the chosen services, as [Reconcile] would. Other options than
+// those about images and services do not count.
+func Images(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
+	r := newReconciler(&d, &o, opts)
+	if err := r.choose(); err != nil {
 		return nil, err
 	}
-	p := &Plan{Project: d.Project}
-	pulled := map[string]bool{}
-	for _, s := range services {
-		if s.Config.Image == "" || pulled[s.Image] || opts.IgnoreBuildable && s.Config.Build != nil {
-			continue
-		}
-		policy := s.Config.PullPolicy
-		if opts.Policy != "" {
-			policy = string(opts.Policy)
-		}
-		cause := "asked for"
-		switch policy {
-		case types.PullPolicyNever, types.PullPolicyBuild:
-			continue
-		case types.PullPolicyMissing, types.PullPolicyIfNotPresent:
-			if hasImage(o, s.Image) {
-				continue
-			}
-			cause = "is not on the engine"
-		}
-		pulled[s.Image] = true
-		p.add(PullImage{Image: s.Image, Platform: s.Config.Platform}, cause)
-	}
-	return p, nil
-}
-
-// BuildOptions change what [Build] decides. The zero value builds the image of
-// every service that has a build section.
-type BuildOptions struct {
-	// Services limits the build to these.
-	Services []string
-	// Dependencies builds for what they depend on, too.
-	Dependencies bool
-	// NoCache runs every step of a Dockerfile anew.
-	NoCache bool
-	// Pull looks for newer base images.
-	Pull bool
-	// Args are set over those of the build sections; one without a value is not
-	// sent.
-	Args types.MappingWithEquals
-}
-
-// Build decides which images are built: each one once, all at a time.
-func Build(d state.Desired, opts BuildOptions) (*Plan, error) {
-	services, err := chooseServices(d, opts.Services, opts.Dependencies)
-	if err != nil {
+	r.reconcileImages()
+	if err := errors.Join(r.problems...); err != nil {
 		return nil, err
 	}
-	p := &Plan{Project: d.Project}
-	built := map[string]bool{}
-	for _, s := range services {
-		if s.Config.Build == nil {
-			if slices.Contains(opts.Services, s.Name) {
-				p.warn("service %s has no build section: there is nothing to build for it", s.Name)
+	return r.plan, nil
+}
+
+// Chosen gives the services that are named and what they depend on, in the order
+// of their dependencies; all when none is named.
+func Chosen(d state.Desired, names []string) ([]*state.ServiceSpec, error) {
+	r := newReconciler(&d, &state.Observed{}, Options{Services: names})
+	err := r.choose()
+	return r.services, err
+}
+
+// reconcileWithout decides on an image that no registry may be asked for.
+func (r *reconciler) reconcileWithout(s *state.ServiceSpec) {
+	seen, there := r.observed.Images[s.Image]
+	id, archived := r.opts.Archived[s.Image]
+	switch {
+	case archived && !there:
+		r.images[s.Image] = r.plan.add(LoadImage{s.Image}, "is not on the engine")
+	case archived && seen.ID != id:
+		r.images[s.Image] = r.plan.add(LoadImage{s.Image}, "is another one in the bundle")
+	case !there:
+		r.miss(s.Image, s.Name, false)
+	}
+}
+
+// miss notes an image that is nowhere to be had.
+func (r *reconciler) miss(image, service string, base bool) {
+	for i := range r.missing {
+		m := &r.missing[i]
+		if m.Image == image && m.Base == base {
+			if !slices.Contains(m.Services, service) {
+				m.Services = append(m.Services, service)
 			}
-			continue
-		}
-		if built[s.Image] {
-			continue
-		}
-		built[s.Image] = true
-		p.add(BuildImage{s.Image, forBuild(s, opts)}, "asked for")
-	}
-	return p, nil
-}
-
-// forBuild gives a service with its build section as the options have it. The
-// service itself is not changed.
-func forBuild(s *state.ServiceSpec, opts BuildOptions) *state.ServiceSpec {
-	out, config := *s, *s.Config.Build
-	config.NoCache = config.NoCache || opts.NoCache
-	config.Pull = config.Pull || opts.Pull
-	args := types.MappingWithEquals{}
-	maps.Copy(args, config.Args)
-	maps.Copy(args, opts.Args)
-	if len(args) > 0 {
-		config.Args = args
-	}
-	out.Config.Build = &config
-	return &out
-}
-
-// chooseServices gives the named services, and with dependencies what they depend
-// on; all when none is named. They are sorted by name.
-func chooseServices(d state.Desired, names []string, dependencies bool) ([]*state.ServiceSpec, error) {
-	g := graph{}
-	for _, s := range d.Services {
-		deps := refersTo(s.Config)
-		for _, dep := range s.DependsOn {
-			deps = append(deps, dep.Service)
-		}
-		g[s.Name] = deps
-	}
-	for _, name := range names {
-		if _, known := g[name]; !known {
-			return nil, fmt.Errorf("%w: %s (the stack has %s)", ErrUnknownService, name, strings.Join(slices.Sorted(maps.Keys(g)), ", "))
+			return
 		}
 	}
-	chosen := g.closure(names)
-	var out []*state.ServiceSpec
-	for i := range d.Services {
-		s := &d.Services[i]
-		if len(names) == 0 || slices.Contains(names, s.Name) || dependencies && chosen[s.Name] {
-			out = append(out, s)
-		}
-	}
-	return out, nil
+	r.missing = append(r.missing, MissingImage{Image: image, Services: []string{service}, Base: base})
 }

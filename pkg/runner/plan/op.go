@@ -30,6 +30,9 @@ type PullImage struct {
 	Platform string
 }
 
+// LoadImage brings an image in from an archive.
+type LoadImage struct{ Image string }
+
 // BuildImage builds a service's image.
 type BuildImage struct {
 	Image   string
@@ -136,6 +139,7 @@ type RemoveImage struct{ Image string }
 func (CreateNetwork) Verb() string       { return "create" }
 func (CreateVolume) Verb() string        { return "create" }
 func (PullImage) Verb() string           { return "pull" }
+func (LoadImage) Verb() string           { return "load" }
 func (BuildImage) Verb() string          { return "build" }
 func (CreateContainer) Verb() string     { return "create" }
 func (ReplaceContainer) Verb() string    { return "replace" }
@@ -153,6 +157,7 @@ func (RemoveImage) Verb() string         { return "remove" }
 func (o CreateNetwork) Ref() state.Ref { return o.Network.Ref() }
 func (o CreateVolume) Ref() state.Ref  { return o.Volume.Ref() }
 func (o PullImage) Ref() state.Ref     { return state.Ref{Kind: state.KindImage, Name: o.Image} }
+func (o LoadImage) Ref() state.Ref     { return state.Ref{Kind: state.KindImage, Name: o.Image} }
 
 func (o BuildImage) Ref() state.Ref          { return state.Ref{Kind: state.KindImage, Name: o.Image} }
 func (o CreateContainer) Ref() state.Ref     { return o.Container.Ref() }
@@ -171,6 +176,7 @@ func (o RemoveImage) Ref() state.Ref         { return state.Ref{Kind: state.Kind
 func (CreateNetwork) kind() string       { return "create_network" }
 func (CreateVolume) kind() string        { return "create_volume" }
 func (PullImage) kind() string           { return "pull_image" }
+func (LoadImage) kind() string           { return "load_image" }
 func (BuildImage) kind() string          { return "build_image" }
 func (CreateContainer) kind() string     { return "create_container" }
 func (ReplaceContainer) kind() string    { return "replace_container" }

@@ -57,6 +57,16 @@ type Options struct {
 	Grace *time.Duration
 	// Now is the time that the age of images counts to; zero makes all too old.
 	Now time.Time
+	// Offline lets nothing be pulled, whatever any policy says: images that are
+	// missing are a *MissingImagesError.
+	Offline bool
+	// Bases are the images that a build starts from, by the image that is built;
+	// they count with Offline only.
+	Bases map[string][]string
+	// Archived are the ids of images that can be loaded, by reference. When it is
+	// not nil, they are loaded where they differ, nothing is built, and all is as
+	// with Offline.
+	Archived map[string]string
 }
 
 // ErrUnknownService is wrapped by the error for a service that is not there.
@@ -78,14 +88,7 @@ var ErrKeepsData = errors.New("holds data")
 // wants. It only ever changes or removes resources with the project's label.
 // The error joins everything that stands in the way.
 func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
-	r := &reconciler{
-		desired: &d, observed: &o, opts: opts,
-		plan:     &Plan{Project: d.Project},
-		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
-		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
-		remade: map[string]bool{}, replaced: map[string]bool{}, perhaps: map[string]string{},
-		stops: map[string]int{}, handled: map[string]bool{},
-	}
+	r := newReconciler(&d, &o, opts)
 	if err := r.choose(); err != nil {
 		return nil, err
 	}
@@ -107,12 +110,24 @@ func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
 	return r.plan, nil
 }
 
+func newReconciler(d *state.Desired, o *state.Observed, opts Options) *reconciler {
+	return &reconciler{
+		desired: d, observed: o, opts: opts,
+		plan:     &Plan{Project: d.Project},
+		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
+		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
+		remade: map[string]bool{}, replaced: map[string]bool{}, perhaps: map[string]string{},
+		stops: map[string]int{}, handled: map[string]bool{},
+	}
+}
+
 type reconciler struct {
 	desired  *state.Desired
 	observed *state.Observed
 	opts     Options
 	plan     *Plan
 	problems []error
+	missing  []MissingImage
 
 	// services are the chosen ones, each after what it depends on.
 	services []*state.ServiceSpec

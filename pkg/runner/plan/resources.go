@@ -147,7 +147,7 @@ func (r *reconciler) reconcileImages() {
 	// What one service builds, another may only use: it is not pulled then.
 	built := map[string]bool{}
 	for _, s := range r.services {
-		if s.Config.Build == nil || len(s.Containers) == 0 || built[s.Image] {
+		if s.Config.Build == nil || len(s.Containers) == 0 || built[s.Image] || r.opts.Archived != nil {
 			continue
 		}
 		built[s.Image] = true
@@ -165,6 +165,10 @@ func (r *reconciler) reconcileImages() {
 		if built[s.Image] || r.images[s.Image] != 0 || len(s.Containers) == 0 {
 			continue
 		}
+		if r.opts.Offline || r.opts.Archived != nil {
+			r.reconcileWithout(s)
+			continue
+		}
 		_, there := r.observed.Images[s.Image]
 		pull := PullImage{Image: s.Image, Platform: s.Config.Platform}
 		policy, stale := r.pullPolicy(s)
@@ -178,6 +182,26 @@ func (r *reconciler) reconcileImages() {
 			r.problem(ErrMissing, "image %s is not on the engine and may not be pulled; load it with `docker load`, or allow it with --pull missing", s.Image)
 		default:
 			r.images[s.Image] = r.plan.add(pull, "is not on the engine")
+		}
+	}
+	if r.opts.Offline {
+		r.missBases(built)
+	}
+	if len(r.missing) > 0 {
+		r.problems = append(r.problems, &MissingImagesError{r.missing})
+	}
+}
+
+// missBases notes the images that builds start from and that are not there.
+func (r *reconciler) missBases(built map[string]bool) {
+	for _, s := range r.services {
+		if s.Config.Build == nil || r.images[s.Image] == 0 {
+			continue
+		}
+		for _, base := range r.opts.Bases[s.Image] {
+			if _, there := r.observed.Images[base]; !there && !built[base] {
+				r.miss(base, s.Name, true)
+			}
 		}
 	}
 }

@@ -175,6 +175,11 @@ type Image struct {
 	Size int64
 	// Tagged is when the engine got or made it under this name; zero when unknown.
 	Tagged time.Time
+	// Platform is as Docker writes it: "linux/amd64", "linux/arm/v7".
+	Platform string
+	// Digests are the names that registries know the image by:
+	// "redis@sha256:...". One that was built or loaded has none.
+	Digests []string
 }
 
 // ContainerFromLabels fills in what the labels of a container say.

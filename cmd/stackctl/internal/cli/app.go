@@ -233,6 +233,9 @@ func (g *globalOptions) connect() (engine.Engine, func(), error) {
 		return nil, nil, &addressError{err}
 	}
 	closer, _ := e.(io.Closer)
+	if g.offline || g.bundle != "" {
+		e = engine.Offline(e)
+	}
 	return e, func() {
 		if closer != nil {
 			_ = closer.Close() // idle connections only

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/bundle"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/spec"
@@ -139,6 +140,9 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		version     *engine.VersionError
 		taken       *runner.PortsError
 		program     *programError
+		missing     *runner.MissingImagesError
+		damaged     *bundle.DamagedError
+		platform    *bundle.PlatformError
 		failed      *runner.FailedError
 		interrupted *runner.InterruptedError
 		notRunning  *runner.NotRunningError
@@ -198,6 +202,12 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		v.code, v.hint = exitUnreachable, "check -H, --context, DOCKER_HOST and DOCKER_CONTEXT; `docker context ls` lists contexts"
 	case errors.As(err, &program):
 		v.code, v.hint = exitInvalid, program.hint()
+	case errors.As(err, &missing):
+		v.lines, v.hint = strings.Split(err.Error(), "\n"), missingHint
+	case errors.As(err, &damaged):
+		v.hint = "copy it again, or make it anew with `stackctl bundle`"
+	case errors.As(err, &platform):
+		v.hint = "make the bundle on an engine for " + platform.Engine + ", or name another engine with -H or --context"
 	case errors.As(err, &taken):
 		v.lines = strings.Split(taken.Error(), "\n")
 		v.hint = "stop what holds the port, or choose another one"
@@ -263,13 +273,48 @@ func failureHint(f runner.Failure) string {
 		}
 		return hint
 	case plan.PullImage:
-		return "check the image's name and the network; `docker load` brings an image in without a registry"
+		return pullHint(f.Err)
 	case plan.BuildImage:
 		return "mend the build, or try the other builder: --builder go or --builder engine"
 	case plan.StopContainer, plan.RemoveContainer, plan.RemoveNetwork, plan.RemoveVolume, plan.RemoveImage:
 		return "`stackctl down` again goes on from here"
 	}
 	return "`stackctl up` again goes on from here"
+}
+
+// missingHint says what brings images in without a registry.
+const missingHint = "`stackctl bundle` on a machine with a registry and `stackctl up --bundle` here bring images in, or `docker load`"
+
+// pullHint says what to do after a pull that failed.
+func pullHint(err error) string {
+	var pull *engine.PullError
+	if !errors.As(err, &pull) {
+		return "check the image's name and the network; `docker load` brings an image in without a registry"
+	}
+	login := "`docker login " + pull.Registry + "`"
+	if pull.Registry == "docker.io" {
+		login = "`docker login`"
+	}
+	switch pull.Reason {
+	case engine.PullUnauthorized:
+		return login + " gives the credentials for it"
+	case engine.PullNotFound:
+		return "check the image's name and tag; for an image that not everybody may see, " + login + " first"
+	case engine.PullNoHost:
+		return "check the image's name and the engine's name server; " + missingHint
+	case engine.PullNoAnswer:
+		return "check that the registry runs and that the engine's network leads there; " + missingHint
+	case engine.PullPlainHTTP:
+		return "add \"" + pull.Registry + "\" to insecure-registries in the engine's daemon.json, or give the registry a certificate"
+	case engine.PullLimited:
+		return login + " raises the limit, and waiting helps"
+	case engine.PullCredentials:
+		return "check credsStore and credHelpers in Docker's config.json, and that the helper is on the PATH"
+	case engine.PullOffline:
+		return missingHint
+	case engine.PullFailed:
+	}
+	return "check the image's name and the network; `docker load` brings an image in without a registry"
 }
 
 // judgeInterrupt says in one line what is left running.

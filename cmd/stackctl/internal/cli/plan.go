@@ -61,6 +61,7 @@ func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Pl
 	if err != nil {
 		return nil, err
 	}
+	o = g.withoutRegistry(s, o)
 	s.activate(o.Services)
 	p, err := s.load(ctx)
 	if err != nil {

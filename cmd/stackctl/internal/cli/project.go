@@ -16,6 +16,7 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/bundle"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec"
@@ -32,6 +33,8 @@ type source struct {
 	outline *spec.Outline
 	// origins say in words where it comes from.
 	origins []string
+	// bundle is what the stack is in, with its images; nil for any other.
+	bundle *bundle.Bundle
 	// assumed says that a project was named and no stack was found: it may be any
 	// project, though the built-in stack is taken for it.
 	assumed bool

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+	"github.com/stackctl/stackctl/pkg/runner/bundle"
 )
 
 // globalOptions are the flags that every command has.
@@ -20,6 +21,8 @@ type globalOptions struct {
 	builtin          bool
 	projectDirectory string
 	profiles         []string
+	bundle           string
+	offline          bool
 	projectName      string
 	envFiles         []string
 	host             string
@@ -32,6 +35,8 @@ type globalOptions struct {
 	// overwrites says that an empty compose file may be the one that the command's
 	// output is about to be written to, so it is not one to read.
 	overwrites bool
+	// opened is the bundle that --bundle names; nil until it is read.
+	opened *bundle.Bundle
 	// unnamed says that the command's output is nothing but its result, without a line
 	// that names the stack.
 	unnamed bool
@@ -103,12 +108,14 @@ signal n (130 for Ctrl-C).`,
 	flags := cmd.PersistentFlags()
 	flags.StringArrayVarP(&g.files, "file", "f", nil, "compose `file`, - for the standard input, or a Go program's folder; may be repeated, later ones win [$COMPOSE_FILE]")
 	flags.BoolVar(&g.builtin, "builtin", false, "the built-in stack, though there is a compose file")
+	flags.StringVar(&g.bundle, "bundle", "", "stack and images of a `file` that stackctl bundle wrote")
 	flags.StringVar(&g.projectDirectory, "project-directory", "", "`folder` that paths in the stack start from; default: the first file's")
 	flags.StringArrayVar(&g.profiles, "profile", nil, "active `profile`, * for all; may be repeated [$COMPOSE_PROFILES]")
 	flags.StringVarP(&g.projectName, "project-name", "p", "", "project `name`; default: the stack's own [$COMPOSE_PROJECT_NAME]")
 	flags.StringArrayVar(&g.envFiles, "env-file", nil, "`file` with variables instead of .env; may be repeated, later ones win [$COMPOSE_ENV_FILES]")
 	flags.StringVarP(&g.host, "host", "H", "", "engine to connect to: a unix://, tcp:// or ssh:// `address` [$DOCKER_HOST]")
 	flags.StringVar(&g.context, "context", "", "Docker context to use, by `name` [$DOCKER_CONTEXT]")
+	flags.BoolVar(&g.offline, "offline", false, "ask no registry for anything; images that are missing are named at once")
 	flags.Var(newChoice(&g.progress, display.Auto, display.TTY, display.Plain, display.JSON, display.Quiet), "progress", "how to show progress: auto, tty, plain, json or quiet")
 	flags.BoolVar(&g.noColor, "no-color", false, "no colours [$NO_COLOR]")
 	flags.SortFlags = false
@@ -133,7 +140,7 @@ signal n (130 for Ctrl-C).`,
 		}
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
-	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g))
+	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g), newBundleCommand(g))
 	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g), newExecCommand(g), newRunCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())
@@ -148,6 +155,9 @@ func (g *globalOptions) check() error {
 	}
 	if g.builtin && len(g.files) > 0 {
 		return &usageError{text: "-f and --builtin both name a stack", hint: "keep one of them"}
+	}
+	if g.bundle != "" && (g.builtin || len(g.files) > 0) {
+		return &usageError{text: "--bundle holds a stack, and -f or --builtin names another", hint: "keep one of them"}
 	}
 	return checkProjectName(g.projectName, "-p ")
 }

@@ -200,6 +200,7 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine fail METHOD              lets calls of a method fail
 //	engine unreachable              lets nothing reach it
 //	engine forget IMAGE             takes an image from it
+//	engine remote IMAGE             puts an image into the registry
 //	engine image REF                adds an image
 //	engine label CONTAINER LABEL    prints a label
 //	engine remote IMAGE             puts an image into the registry

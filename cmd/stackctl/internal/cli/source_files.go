@@ -36,6 +36,9 @@ func (g *globalOptions) findSource(ctx context.Context) (*source, error) {
 	if g.builtin {
 		return g.builtInSource(start)
 	}
+	if g.bundle != "" {
+		return g.bundleSource(ctx, start)
+	}
 	files, origin := g.files, "the path after -f"
 	variables, err := g.projectVariables(g.folderOf(files))
 	if err != nil {
@@ -109,6 +112,9 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 // content gives the text of what is no file to read, nil for one that is, and how
 // it is called.
 func (g *globalOptions) content(ctx context.Context, file string) ([]byte, string, error) {
+	if g.opened != nil {
+		return g.opened.Compose(), "bundle " + g.bundle, nil
+	}
 	if file == standardInput {
 		text, err := io.ReadAll(g.app.In)
 		if err != nil {

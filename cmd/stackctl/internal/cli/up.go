@@ -94,6 +94,10 @@ func (o *upOptions) check() error {
 		return &usageError{text: "--force-recreate and --no-recreate contradict each other", hint: "keep one of them"}
 	case o.rollback && o.noWait:
 		return &usageError{text: "--rollback has to see whether the new containers get ready, and --no-wait does not look", hint: "keep one of them"}
+	case o.offline && o.pull == runner.PullAlways:
+		return pullOffline()
+	case o.bundle != "" && (o.build || o.pull == runner.PullAlways):
+		return &usageError{text: "a bundle's images are neither built nor pulled", hint: "leave --build and --pull out, or --bundle"}
 	case *o.waitTimeout == 0:
 		return &usageError{text: "--wait-timeout 0 leaves no time", hint: "--no-wait does not wait"}
 	}
@@ -151,10 +155,11 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 			return err
 		}
 	}
+	options := o.withoutRegistry(s, o.runner())
 	began := app.Now()
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Up(ctx, p, o.runner())
+		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Up(ctx, p, options)
 		return err
 	})
 	if o.attach && isInterrupted(err) {

@@ -33,6 +33,10 @@ func took(ms int) func(*event.Event) {
 	return func(e *event.Event) { e.Elapsed = time.Duration(ms) * time.Millisecond }
 }
 func says(text string) func(*event.Event) { return func(e *event.Event) { e.Message = text } }
+func layersOf(done, all int) func(*event.Event) {
+	return func(e *event.Event) { e.LayersDone, e.Layers = done, all }
+}
+
 func bytesOf(n, total int64) func(*event.Event) {
 	return func(e *event.Event) { e.Current, e.Total = n, total }
 }
@@ -47,9 +51,9 @@ func aRun() []event.Event {
 		ev(0, event.Started, 3, "image redis:7-alpine", "pull"),
 		ev(100, event.Done, 1, "network shop_back", "create", took(100)),
 		ev(150, event.Progress, 2, "image shop-web", "build", says("go build ./webapp")),
-		ev(200, event.Progress, 3, "image redis:7-alpine", "pull", says("aaa Downloading"), bytesOf(500_000, 1_000_000)),
-		ev(210, event.Progress, 3, "image redis:7-alpine", "pull", says("bbb Downloading"), bytesOf(1_000_000, 3_000_000)),
-		ev(220, event.Progress, 3, "image redis:7-alpine", "pull", says("aaa Extracting"), bytesOf(1, 10)),
+		ev(200, event.Progress, 3, "image redis:7-alpine", "pull", says("downloading"), bytesOf(500_000, 1_000_000), layersOf(0, 2)),
+		ev(210, event.Progress, 3, "image redis:7-alpine", "pull", says("downloading"), bytesOf(1_500_000, 4_000_000), layersOf(0, 2)),
+		ev(220, event.Progress, 3, "image redis:7-alpine", "pull", says("downloading"), bytesOf(2_000_000, 4_000_000), layersOf(1, 2)),
 		ev(300, event.Started, 4, "container shop-db-1", "create"),
 		ev(350, event.Done, 4, "container shop-db-1", "create", took(50)),
 		ev(350, event.Started, 5, "container shop-db-1", "start"),
@@ -162,7 +166,7 @@ func TestQuietShowsWarningsOnly(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	got := show(Options{Mode: JSON}, aRun()[6], theEnd()[0], theEnd()[2], aRun()[0])
-	want := `{"time":"2026-01-02T03:04:05.2Z","event":"progress","node":3,"kind":"image","name":"redis:7-alpine","action":"pull","message":"aaa Downloading","current":500000,"total":1000000}
+	want := `{"time":"2026-01-02T03:04:05.2Z","event":"progress","node":3,"kind":"image","name":"redis:7-alpine","action":"pull","message":"downloading","current":500000,"total":1000000,"layers":2}
 {"time":"2026-01-02T03:04:07.1Z","event":"done","node":6,"kind":"container","name":"shop-db-1","action":"wait until healthy","message":"by our own probe","elapsed_ms":1650}
 {"time":"2026-01-02T03:04:07.3Z","event":"failed","node":3,"kind":"image","name":"redis:7-alpine","action":"pull","elapsed_ms":2300,"error":"no such image"}
 {"time":"2026-01-02T03:04:05Z","event":"warning","message":"volume old exists and\nbelongs to no project"}
@@ -244,7 +248,7 @@ func TestTerminalFrames(t *testing.T) {
 			want := `warning: volume old exists and belongs to no project
  ✓ network    back              created    0.1s
  ⠦ image      web               building   1.0s  go build ./webapp
- ⠦ image      redis:7-alpine    pulling    1.0s  2.0MB/4.0MB
+ ⠦ image      redis:7-alpine    pulling    1.0s  2.0MB/4.0MB, 1/2 layers
  ⠦ container  db-1              waiting    0.7s
 `
 			if diff := cmp.Diff(want, screen.String()); diff != "" {
@@ -348,6 +352,8 @@ func TestWords(t *testing.T) {
 		"stop":               {"stopping", "stopped", "not stopped"},
 		"remove":             {"removing", "removed", "not removed"},
 		"pull":               {"pulling", "pulled", "not pulled"},
+		"load":               {"loading", "loaded", "not loaded"},
+		"save":               {"saving", "saved", "not saved"},
 		"build":              {"building", "built", "not built"},
 		"wait until healthy": {"waiting", "healthy", "not healthy"},
 	} {

@@ -24,9 +24,12 @@ type record struct {
 	Action  string `json:"action,omitempty"`
 	Message string `json:"message,omitempty"`
 	// Current and Total are bytes.
-	Current   int64 `json:"current,omitempty"`
-	Total     int64 `json:"total,omitempty"`
-	ElapsedMS int64 `json:"elapsed_ms,omitempty"`
+	Current int64 `json:"current,omitempty"`
+	Total   int64 `json:"total,omitempty"`
+	// LayersDone and Layers are those of an image that is pulled.
+	LayersDone int   `json:"layers_done,omitempty"`
+	Layers     int   `json:"layers,omitempty"`
+	ElapsedMS  int64 `json:"elapsed_ms,omitempty"`
 	// Error says why, in failed and error.
 	Error string `json:"error,omitempty"`
 	// Hint says what to do, in error.
@@ -65,7 +68,7 @@ func showJSON(sub *event.Subscription, o Options) {
 func writeJSON(w io.Writer, e event.Event) {
 	r := record{
 		Time: e.Time, Event: string(e.Kind), Node: e.Node, Action: e.Action, Message: e.Message,
-		Current: e.Current, Total: e.Total, ElapsedMS: e.Elapsed.Milliseconds(),
+		Current: e.Current, Total: e.Total, LayersDone: e.LayersDone, Layers: e.Layers, ElapsedMS: e.Elapsed.Milliseconds(),
 	}
 	r.Kind, r.Name, _ = strings.Cut(e.Resource, " ")
 	if e.Err != nil {

@@ -66,6 +66,9 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f%s", value, suffix)
 }
 
+// Size prints a number of bytes as short as it can be read: 12.3MB.
+func Size(n int64) string { return size(n) }
+
 // pad fills text with spaces up to a width in characters.
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))

@@ -3,6 +3,7 @@ package display
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,12 +45,8 @@ type item struct {
 	progress string
 	// step is the step of a build that was shown last.
 	step   string
-	note   string
-	layers map[string]layer
+	note string
 }
-
-// layer is a part of an image that is being pulled.
-type layer struct{ current, total int64 }
 
 func newTracker(project string) *tracker {
 	return &tracker{project: project, byName: map[string]*item{}}
@@ -63,7 +60,7 @@ func (t *tracker) apply(e event.Event) (it *item, settled bool) {
 	}
 	it = t.byName[e.Resource]
 	if it == nil {
-		it = &item{layers: map[string]layer{}}
+		it = &item{}
 		it.kind, it.name, _ = strings.Cut(e.Resource, " ")
 		it.name = shorten(t.project, it.name)
 		t.byName[e.Resource] = it
@@ -144,31 +141,19 @@ func shorten(project, name string) string {
 func ShortName(project, container string) string { return shorten(project, container) }
 
 func (it *item) advance(e event.Event) {
-	text := oneLine(e.Message)
-	if e.Action != "pull" {
-		if e.Total > 0 {
-			text = strings.TrimSpace(fmt.Sprintf("%s %s/%s", text, size(e.Current), size(e.Total)))
-		}
-		it.progress = text
+	text, bytes := oneLine(e.Message), ""
+	if e.Total > 0 {
+		bytes = fmt.Sprintf("%s/%s", size(e.Current), size(e.Total))
+	}
+	if e.Layers == 0 {
+		it.progress = strings.TrimSpace(text + " " + bytes)
 		return
 	}
-	// The layers of a pull come side by side; their sum is what says how far it is.
-	id, doing, _ := strings.Cut(text, " ")
-	known := it.layers[id]
-	switch {
-	case e.Total > 0 && strings.HasPrefix(doing, "Downloading"):
-		it.layers[id] = layer{e.Current, e.Total}
-	case known.total > 0: // downloaded: verifying, extracting, complete
-		it.layers[id] = layer{known.total, known.total}
+	if text == "downloading" { // which the numbers say
+		text = ""
 	}
-	var sum layer
-	for _, l := range it.layers {
-		sum.current += l.current
-		sum.total += l.total
-	}
-	if sum.total > 0 {
-		it.progress = fmt.Sprintf("%s/%s", size(sum.current), size(sum.total))
-	}
+	parts := []string{bytes, fmt.Sprintf("%d/%d layers", e.LayersDone, e.Layers), text}
+	it.progress = strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ", ")
 }
 
 // words gives an action as it goes on, when it is done, and when it failed.
@@ -177,7 +162,7 @@ func words(action string) (going, gone, not string) {
 		return "waiting", goal, "not " + goal
 	}
 	switch action {
-	case "create", "replace", "rename", "remove":
+	case "create", "replace", "rename", "remove", "save":
 		gone = action + "d"
 	case "build":
 		gone = "built"

@@ -347,6 +347,7 @@ func TestCompareAfterTheEngine(t *testing.T) {
 			want: []string{
 				"blkio_config.device_read_bps: /dev/sda 5 is taken out", "blkio_config.weight: 200 → 300",
 				"deploy.resources.limits.cpus: 0.2 → 0.1", "deploy.resources.limits.memory: 64m → 1g",
+				"ulimits.nofile: 4:5 → 5:5",
 			},
 		},
 		{

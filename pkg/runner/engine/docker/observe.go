@@ -160,7 +160,10 @@ func (e *Engine) Image(ctx context.Context, ref string) (state.Image, error) {
 	if err != nil {
 		return state.Image{}, failed("look up", "image", ref, err)
 	}
-	out := state.Image{ID: i.ID, Size: i.Size, Tagged: i.Metadata.LastTagTime}
+	out := state.Image{ID: i.ID, Size: i.Size, Digests: i.RepoDigests, Tagged: i.Metadata.LastTagTime}
+	if i.Os != "" {
+		out.Platform = strings.TrimSuffix(i.Os+"/"+i.Architecture+"/"+i.Variant, "/")
+	}
 	if i.Config != nil {
 		out.Labels = i.Config.Labels
 	}

@@ -318,7 +318,7 @@ func TestPullStream(t *testing.T) {
 	if err := e.Pull(t.Context(), "app:1", "", func(p engine.Progress) { got = append(got, p) }); err != nil {
 		t.Fatal(err)
 	}
-	want := []engine.Progress{{ID: "1", Text: "Pulling from library/app"}, {ID: "layer", Text: "Downloading", Current: 5, Total: 10}}
+	want := []engine.Progress{{ID: "1", Text: "Pulling from library/app"}, {ID: "layer", Text: "Downloading", Phase: engine.PhaseDownloading, Current: 5, Total: 10}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -337,8 +337,8 @@ func TestPullSendsStoredCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for ref, want := range map[string]string{"app": "hub", "registry.test:5000/app:1": "own", "elsewhere.test/app": ""} {
-		encoded, err := e.registryAuth(ref)
+	for domain, want := range map[string]string{"docker.io": "hub", "registry.test:5000": "own", "elsewhere.test": ""} {
+		encoded, err := e.registryAuth(domain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,7 +353,7 @@ func TestPullSendsStoredCredentials(t *testing.T) {
 			}
 		}
 		if got.Password != want {
-			t.Errorf("%s: %q, want %q", ref, got.Password, want)
+			t.Errorf("%s: %q, want %q", domain, got.Password, want)
 		}
 	}
 }

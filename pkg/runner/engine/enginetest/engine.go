@@ -150,7 +150,7 @@ func (e *Engine) FailWith(f func(Call) error) {
 func (e *Engine) AddImage(ref, id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.images[ref] = state.Image{ID: id}
+	e.images[ref] = state.Image{ID: id, Platform: e.platform()}
 }
 
 // AddRemote puts an image into the registry, to be pulled.
@@ -313,6 +313,9 @@ func (e *Engine) begin(ctx context.Context, method, name string) error {
 	e.mu.Lock()
 	return nil
 }
+
+// platform is that of the engine's own images.
+func (e *Engine) platform() string { return e.info.OS + "/" + e.info.Arch }
 
 func (e *Engine) newID(kind string) string {
 	e.lastID++
@@ -982,10 +985,12 @@ func (e *Engine) Pull(ctx context.Context, ref, _ string, each func(engine.Progr
 	}
 	id, ok := e.registry[ref]
 	if !ok {
-		return notFound("image in the registry", ref)
+		return &engine.PullError{Image: ref, Registry: "docker.io", Reason: engine.PullNotFound, Err: notFound("image in the registry", ref)}
 	}
-	each(engine.Progress{ID: "layer", Text: "Downloading", Current: 1, Total: 2})
-	e.images[ref] = state.Image{ID: id}
+	for _, phase := range []engine.Phase{engine.PhaseDownloading, engine.PhaseComplete} {
+		each(engine.Progress{ID: "layer", Phase: phase, Current: 1, Total: 2})
+	}
+	e.images[ref] = state.Image{ID: id, Platform: e.platform()}
 	return nil
 }
 
@@ -1000,24 +1005,11 @@ func (e *Engine) Build(ctx context.Context, b engine.BuildRequest, each func(eng
 	}
 	defer e.mu.Unlock()
 	each(engine.Progress{Text: "FROM scratch"})
-	image := state.Image{ID: "sha256:built-" + name, Labels: b.Labels}
+	image := state.Image{ID: "sha256:built-" + name, Labels: b.Labels, Platform: e.platform()}
 	for _, tag := range b.Tags {
 		e.images[strings.TrimSuffix(tag, ":latest")] = image // which a name without a tag means
 	}
 	return image.ID, nil
-}
-
-// LoadImage implements engine.Streamer. The archive is read and thrown away: an
-// image in memory holds nothing.
-func (e *Engine) LoadImage(ctx context.Context, archive io.Reader) (string, error) {
-	if err := e.begin(ctx, "LoadImage", ""); err != nil {
-		return "", err
-	}
-	defer e.mu.Unlock()
-	if _, err := io.Copy(io.Discard, archive); err != nil {
-		return "", fmt.Errorf("load image: %w", err)
-	}
-	return "sha256:loaded", nil
 }
 
 // nameOf gives the name of a container for the record of calls.

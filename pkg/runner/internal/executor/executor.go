@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,13 @@ type Engine interface {
 	Image(ctx context.Context, ref string) (state.Image, error)
 	Pull(ctx context.Context, ref, platform string, each func(engine.Progress)) error
 	Exec(ctx context.Context, container string, c engine.Command) (engine.ExecResult, error)
+	LoadImage(ctx context.Context, archive io.Reader) (string, error)
+}
+
+// Archive holds images that are not on the engine.
+type Archive interface {
+	// Image opens a `docker save` archive of one image, and gives its size.
+	Image(ref string) (io.ReadCloser, int64, error)
 }
 
 // Builder builds the image of a service.
@@ -38,8 +46,10 @@ type Executor struct {
 	Builder Builder
 	// Waiter is used for WaitReady; plans without one need none.
 	Waiter *probe.Waiter
-	Sink   event.Sink
-	Now    func() time.Time
+	// Archive is used for LoadImage; plans without one need none.
+	Archive Archive
+	Sink    event.Sink
+	Now     func() time.Time
 	// Images are the images that are there, by reference.
 	Images map[string]state.Image
 }
@@ -190,10 +200,10 @@ func because(ctx context.Context) int {
 }
 
 // changesEngine says that a node changes what the project has on the engine.
-// Pulls and builds only add images.
+// Pulls, loads and builds only add images.
 func changesEngine(op plan.Op) bool {
 	switch op.(type) {
-	case plan.PullImage, plan.BuildImage, plan.WaitReady:
+	case plan.PullImage, plan.LoadImage, plan.BuildImage, plan.WaitReady:
 		return false
 	}
 	return true

@@ -186,7 +186,7 @@ func TestPullThatFailsChangesNothing(t *testing.T) {
 	}
 	const want = `[1] create shop_default: skipped because of #3
 [2] create shop_data: skipped because of #3
-[3] pull gone: failed: no such image in the registry: gone: not found
+[3] pull gone: failed: pull image "gone": no such image in the registry: gone: not found
 [4] create shop-a-1: skipped because of #3
 [5] start shop-a-1: skipped because of #3
 [6] wait until running shop-a-1: skipped because of #3
@@ -224,7 +224,7 @@ type slowPull struct {
 }
 
 func (s *slowPull) Pull(ctx context.Context, ref, platform string, each func(engine.Progress)) error {
-	each(engine.Progress{ID: "layer", Text: "Downloading"})
+	each(engine.Progress{ID: "layer", Phase: engine.PhaseDownloading})
 	select {
 	case <-s.until:
 	case <-ctx.Done():

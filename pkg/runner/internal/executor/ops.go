@@ -28,6 +28,8 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 		return "", r.Engine.CreateVolume(whole, op.Volume)
 	case plan.PullImage:
 		return r.execPull(ctx, n, op, accepted)
+	case plan.LoadImage:
+		return "", r.execLoad(ctx, n, op)
 	case plan.BuildImage:
 		return r.execBuild(ctx, n, op)
 	case plan.CreateContainer:
@@ -62,12 +64,14 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 // execPull pulls an image. The registry has accepted as soon as it talks of a
 // layer.
 func (r *run) execPull(ctx context.Context, n plan.Node, op plan.PullImage, accepted func()) (string, error) {
-	progress := r.progress(n)
+	var whole meter
 	err := r.Engine.Pull(ctx, op.Image, op.Platform, func(p engine.Progress) {
-		if p.ID != "" && !strings.HasPrefix(p.Text, "Pulling from") {
+		if p.Phase != "" {
 			accepted()
 		}
-		progress(p)
+		if e, worth := whole.take(p, r.Now()); worth {
+			r.emit(n, e)
+		}
 	})
 	if err != nil {
 		return "", err

@@ -53,6 +53,9 @@ type Builder struct {
 	OS, Arch string
 	// GoCommand is the go command; empty to look for it on the PATH.
 	GoCommand string
+	// Offline lets the go command fetch no modules. What an engine fetches is for
+	// [Builder.Bases] to find out before.
+	Offline bool
 }
 
 // Request asks for the image of a service.

@@ -59,7 +59,7 @@ func usable(ctx context.Context, tool, dir, pkg string) bool {
 }
 
 // compile gives the static binary of a package.
-func compile(ctx context.Context, tool, dir, pkg string, p target, each func(engine.Progress)) ([]byte, error) {
+func (b *Builder) compile(ctx context.Context, tool, dir, pkg string, p target, each func(engine.Progress)) ([]byte, error) {
 	temp, err := os.MkdirTemp("", "stackctl-build-")
 	if err != nil {
 		return nil, err
@@ -72,6 +72,9 @@ func compile(ctx context.Context, tool, dir, pkg string, p target, each func(eng
 		"-buildmode=exe", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", binary, ".")
 	cmd.Dir = filepath.Join(dir, pkg) // it may be a module of its own
 	cmd.Env = append(cmd.Environ(), p.environ()...)
+	if b.Offline {
+		cmd.Env = append(cmd.Env, "GOPROXY=off")
+	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = killDelay
 	var output bytes.Buffer

@@ -28,7 +28,7 @@ func (b *Builder) makeGo(ctx context.Context, r Request, tool, pkg, platform str
 	if err != nil {
 		return Result{}, err
 	}
-	binary, err := compile(ctx, tool, r.Service.Build.Context, pkg, p, each)
+	binary, err := b.compile(ctx, tool, r.Service.Build.Context, pkg, p, each)
 	if err != nil {
 		return Result{}, err
 	}

@@ -251,7 +251,7 @@ func assembleFor(t *testing.T, b *Builder, s types.ServiceConfig) (archive, erro
 		return archive{}, err
 	}
 	p := target{os: b.OS, arch: b.Arch}
-	binary, err := compile(t.Context(), tool, s.Build.Context, "./cmd/app", p, func(engine.Progress) {})
+	binary, err := (&Builder{}).compile(t.Context(), tool, s.Build.Context, "./cmd/app", p, func(engine.Progress) {})
 	if err != nil {
 		return archive{}, err
 	}
