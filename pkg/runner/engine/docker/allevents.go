@@ -37,10 +37,10 @@ func (e *Engine) AllEvents(ctx context.Context, o engine.EventOptions, each func
 				each(event)
 			}
 		case err := <-errs:
-			if ctx.Err() != nil {
-				return nil
+			if ended := e.endOfEvents(ctx, err, o); ctx.Err() == nil {
+				return ended
 			}
-			return e.endOfEvents(ctx, err, o)
+			return nil
 		}
 	}
 }
@@ -48,14 +48,13 @@ func (e *Engine) AllEvents(ctx context.Context, o engine.EventOptions, each func
 // endOfEvents tells whether the engine ended its stream at the time that was asked
 // for. One that stops ends it in the same way, but answers no more.
 func (e *Engine) endOfEvents(ctx context.Context, err error, o engine.EventOptions) error {
-	ended := err == nil || errors.Is(err, io.EOF)
-	if _, pingErr := e.api.Ping(ctx); pingErr != nil && ctx.Err() == nil {
+	if _, pingErr := e.api.Ping(ctx); pingErr != nil {
 		return e.unreachable(ctx, pingErr)
 	}
-	switch {
-	case ctx.Err() != nil, ended && !o.Until.IsZero():
-		return nil
-	case ended:
+	if err == nil || errors.Is(err, io.EOF) {
+		if !o.Until.IsZero() {
+			return nil
+		}
 		err = fmt.Errorf("the engine ended the stream: %w", io.ErrUnexpectedEOF)
 	}
 	return failed("watch", "events of", e.endpoint.host, err)
