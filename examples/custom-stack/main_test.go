@@ -49,7 +49,7 @@ func TestTyposDoNotCompile(t *testing.T) {
 	for _, tt := range []struct{ name, write, instead, want string }{
 		{"nothing", "{spec.Healthy(db)}", "{spec.Healthy(db)}", ""},
 		{"a dependency", "{spec.Healthy(dbase)}", "{spec.Healthy(db)}", "undefined: dbase"},
-		{"a network", "{front, bakc}", "{front, back}", "undefined: bakc"},
+		{"a network", "{front, backs}", "{front, back}", "undefined: backs"},
 		{"a secret", "spec.MountSecret(singing)", "spec.MountSecret(signing)", "undefined: singing"},
 		{"a condition", "spec.Complete(migrate)", "spec.Completed(migrate)", "undefined: spec.Complete"},
 		{"a field", "ReadOnyl: ", "ReadOnly: ", "unknown field ReadOnyl"},
