@@ -91,6 +91,7 @@ secrets: {token: {environment: TOKEN}, key: {file: ./key}}
 			t.Errorf("%s (-want +got):\n%s", service, diff)
 		}
 	}
+	s.eventually("the engine calls base healthy", func() bool { return s.containers()["base"].Health == "healthy" })
 	before := s.runs()
 	if report, err = s.runner.Up(t.Context(), p, runner.UpOptions{}); err != nil || !report.Plan.Empty() {
 		t.Fatalf("again: %v, error %v", report.Plan, err)
