@@ -68,6 +68,7 @@ func (g *globalOptions) source(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.scale = g.scale
 	g.current = s
 	return s, nil
 }

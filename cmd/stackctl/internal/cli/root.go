@@ -29,6 +29,8 @@ type globalOptions struct {
 	context          string
 	progress         display.Mode
 	noColor          bool
+	// scale has the numbers of containers that the command line sets.
+	scale map[string]int
 	// steps has every step of a build shown, where progress is plain.
 	steps bool
 
@@ -105,6 +107,7 @@ signal n (130 for Ctrl-C).`,
 		return &usageError{text: err.Error(), command: cmd.CommandPath()}
 	})
 	g.progress = display.Auto
+	g.scale = map[string]int{}
 	flags := cmd.PersistentFlags()
 	flags.StringArrayVarP(&g.files, "file", "f", nil, "compose `file`, - for the standard input, or a Go program's folder; may be repeated, later ones win [$COMPOSE_FILE]")
 	flags.BoolVar(&g.builtin, "builtin", false, "the built-in stack, though there is a compose file")

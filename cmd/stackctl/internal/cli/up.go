@@ -29,6 +29,7 @@ type upOptions struct {
 	rollback      bool
 	grace         *time.Duration
 	removeOrphans bool
+	wait          bool
 	noWait        bool
 	waitTimeout   *time.Duration
 	dryRun        bool
@@ -53,6 +54,9 @@ services named, only they and what they depend on are brought up.`,
   # What would be done
   stackctl up --dry-run
 
+  # Three of a service, for now
+  stackctl up --scale web=3
+
   # With a change that may not work: the old container comes back if it does not
   stackctl up --rollback web
 
@@ -65,6 +69,7 @@ services named, only they and what they depend on are brought up.`,
 		},
 	}
 	flags := cmd.Flags()
+	flags.Var(scale(g.scale), "scale", "run so many containers of a service, whatever the stack says; may be repeated")
 	flags.BoolVarP(&opts.detach, "detach", "d", false, "run in the background (the default)")
 	flags.BoolVar(&opts.attach, "attach", false, "follow the logs after the start; Ctrl-C stops the services")
 	flags.BoolVar(&opts.build, "build", false, "build images that are there already, too")
@@ -77,6 +82,7 @@ services named, only they and what they depend on are brought up.`,
 	flags.BoolVar(&opts.rollback, "rollback", false, "bring the old container back where the new one does not get ready")
 	flags.VarP(newSpan(&opts.grace), "timeout", "t", "time between stop signal and kill, as `duration` or seconds; default: each container's own")
 	flags.BoolVar(&opts.removeOrphans, "remove-orphans", false, "remove containers of services that the stack does not have")
+	flags.BoolVar(&opts.wait, "wait", false, "wait until everything is ready (the default)")
 	flags.BoolVar(&opts.noWait, "no-wait", false, "end when everything has started")
 	flags.Var(newSpan(&opts.waitTimeout), "wait-timeout", "how long to wait for each service, as `duration` or seconds")
 	flags.BoolVar(&opts.dryRun, "dry-run", false, "print what would be done, and do nothing")
@@ -90,6 +96,8 @@ func (o *upOptions) check() error {
 		return &usageError{text: "--attach and --detach contradict each other", hint: "keep one of them"}
 	case o.attach && o.dryRun:
 		return &usageError{text: "--dry-run starts nothing that --attach could follow", hint: "keep one of them"}
+	case o.wait && o.noWait:
+		return &usageError{text: "--wait and --no-wait contradict each other", hint: "keep one of them"}
 	case o.forceRecreate && o.noRecreate:
 		return &usageError{text: "--force-recreate and --no-recreate contradict each other", hint: "keep one of them"}
 	case o.rollback && o.noWait:

@@ -67,6 +67,22 @@ func (s *span) Set(text string) error {
 	return nil
 }
 
+// scale is a flag that takes SERVICE=NUMBER, once for each service.
+type scale map[string]int
+
+func (s scale) String() string { return "" }
+func (s scale) Type() string   { return "service=number" }
+
+func (s scale) Set(text string) error {
+	service, number, found := strings.Cut(text, "=")
+	n, err := strconv.Atoi(number)
+	if !found || service == "" || err != nil || n < 0 {
+		return errors.New("must be SERVICE=NUMBER, such as web=3")
+	}
+	s[service] = n
+	return nil
+}
+
 // tail is a flag that takes a number of lines, or all.
 type tail struct{ value **int }
 
