@@ -44,7 +44,7 @@ type item struct {
 	spent    time.Duration
 	progress string
 	// step is the step of a build that was shown last.
-	step   string
+	step string
 	note string
 }
 
@@ -73,6 +73,9 @@ func (t *tracker) apply(e event.Event) (it *item, settled bool) {
 	switch e.Kind {
 	case event.Started:
 		it.status, it.began, it.progress = active, e.Time, ""
+		if e.Action == "replace" {
+			it.note = e.Message // why it is worth a replacement
+		}
 	case event.Progress:
 		it.advance(e)
 	case event.Done:
