@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
@@ -40,6 +41,7 @@ type view struct {
 // the engine adds from the image and from its own defaults.
 func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContainer) ([]state.Difference, error) {
 	fail := func(err error) ([]state.Difference, error) { return nil, failed("compare", "container", name, err) }
+	files := c.Spec.Files // without the credentials of use_api_socket, which are no definition
 	c, wanted, err := e.translate(ctx, c)
 	var gone *noPeerError
 	if errors.As(err, &gone) {
@@ -64,14 +66,15 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	}
 	is, want := viewOf(there, c.Spec), wantedView(wanted, c.Spec)
 	e.identify(ctx, is, want)
+	want.settleGrace(is, c.Spec.Config)
 	want.settle(is, defaults{info: info, image: made, id: there.ID, api: e.api.ClientVersion()})
 	out := compareViews(is, want, c.Spec)
 	out = append(out, compareEndpoints(is, want, c.Spec, there)...)
-	files, err := e.compareFiles(ctx, there.ID, is.config.Labels, want.config.Labels, c.Spec)
+	changed, err := e.compareFiles(ctx, there.ID, is.config.Labels, want.config.Labels, files)
 	if err != nil {
 		return fail(err)
 	}
-	for _, target := range files {
+	for _, target := range changed {
 		// One that is mounted elsewhere now is told of as a mount.
 		moved := func(m state.Difference) bool { return m.Path == "volumes."+target }
 		if !slices.ContainsFunc(out, moved) {
@@ -349,6 +352,14 @@ func (w *view) settleIdentity(is *view, s defaults) {
 	}
 }
 
+// settleGrace takes a part of a second as Compose does, too: it cuts it off.
+func (w *view) settleGrace(is *view, service types.ServiceConfig) {
+	there := is.config.StopTimeout
+	if p := service.StopGracePeriod; p != nil && there != nil && *there > 0 && time.Duration(*there)*time.Second == time.Duration(*p).Truncate(time.Second) {
+		w.config.StopTimeout = there
+	}
+}
+
 // settleHealth leaves only the test to be compared where one side has none.
 func (w *view) settleHealth(is *view) {
 	if probes(w.config.Healthcheck) == probes(is.config.Healthcheck) {
@@ -387,6 +398,9 @@ func (w *view) settleResources(is *view, info system.Info) {
 	}
 	if derived && info.SwapLimit { // it follows from the memory, which is compared
 		r.MemorySwap = there.MemorySwap
+	}
+	if info.OSType != "windows" {
+		r.CPUPercent = 0
 	}
 	if !info.PidsLimit {
 		r.PidsLimit = nil
@@ -443,12 +457,12 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 // compareFiles gives the targets of configs and secrets that hold something else:
 // by the digests that stand with the container. One without them, which Docker Compose made, is asked for
 // the files that were written into it.
-func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, spec state.ContainerSpec) ([]string, error) {
+func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, files []state.File) ([]string, error) {
 	if is[state.LabelFiles] != "" {
 		return changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles])), nil
 	}
 	var changed []string
-	for _, f := range spec.Files {
+	for _, f := range files {
 		if f.Source != "" {
 			continue // mounted, and compared as such
 		}
