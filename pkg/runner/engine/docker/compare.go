@@ -339,9 +339,9 @@ func (w *view) settleIdentity(is *view, s defaults) {
 	if atLeast := (surroundings{api: s.api}).atLeast; atLeast(api144) {
 		// An address that nobody asked for looks like one that somebody did.
 		if c.MacAddress == "" { //nolint:staticcheck // where convert puts it
-			c.MacAddress = is.config.MacAddress //nolint:staticcheck
-		} else if endpoint := is.endpoints[string(mode)]; endpoint != nil && is.config.MacAddress == "" { //nolint:staticcheck
-			is.config.MacAddress = endpoint.MacAddress //nolint:staticcheck
+			c.MacAddress = is.config.MacAddress //nolint:staticcheck // where convert puts it
+		} else if endpoint := is.endpoints[string(mode)]; endpoint != nil && is.config.MacAddress == "" { //nolint:staticcheck // where convert puts it
+			is.config.MacAddress = endpoint.MacAddress //nolint:staticcheck // where convert puts it
 		}
 	}
 	for name, endpoint := range w.endpoints {
@@ -589,20 +589,21 @@ type unordered []string
 func differences(path string, old, wanted any) []state.Difference {
 	switch wanted := wanted.(type) {
 	case string:
-		if old != wanted {
-			return []state.Difference{state.Changed(path, old.(string), wanted)}
+		if before, _ := old.(string); before != wanted {
+			return []state.Difference{state.Changed(path, before, wanted)}
 		}
 	case []string:
-		if !slices.Equal(old.([]string), wanted) {
-			return []state.Difference{state.Changed(path, listed(old.([]string)), listed(wanted))}
+		if before, _ := old.([]string); !slices.Equal(before, wanted) {
+			return []state.Difference{state.Changed(path, listed(before), listed(wanted))}
 		}
 	case unordered:
-		gone, added := without(old.(unordered), wanted), without(wanted, old.(unordered))
+		before, _ := old.(unordered)
+		gone, added := without(before, wanted), without(wanted, before)
 		if len(gone)+len(added) > 0 {
 			return []state.Difference{state.Changed(path, strings.Join(gone, ", "), strings.Join(added, ", "))}
 		}
 	case map[string]string:
-		before := old.(map[string]string)
+		before, _ := old.(map[string]string)
 		var out []state.Difference
 		keys := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(wanted))
 		slices.Sort(keys)

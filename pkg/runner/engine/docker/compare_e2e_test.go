@@ -251,7 +251,8 @@ var comparisons = []comparison{
 		{"entrypoint: []", "volumes: [/data]\n    entrypoint: []", ""},
 		{"entrypoint: []", "expose: [\"6379\"]\n    entrypoint: []", ""},
 	}},
-	{name: "networks", service: `networks: {back: {aliases: [db, main], ipv4_address: 10.217.PART.9, driver_opts: {a: b}, mac_address: "02:42:0a:01:02:03"}, front: {}}`,
+	{
+		name: "networks", service: `networks: {back: {aliases: [db, main], ipv4_address: 10.217.PART.9, driver_opts: {a: b}, mac_address: "02:42:0a:01:02:03"}, front: {}}`,
 		dropped: "networks.back.driver_opts.a?",
 		rest:    "networks: {back: {ipam: {config: [{subnet: 10.217.PART.0/24}]}}, front: {}}", changes: []edit{
 			{"[db, main]", "[main, db]", ""},
@@ -261,7 +262,8 @@ var comparisons = []comparison{
 			{"a: b", "a: c", "networks.back.driver_opts.a"},
 			{"01:02:03", "01:02:04", "networks.back.mac_address"},
 			{"front: {}}", "front: {aliases: [www]}}", "networks.front.aliases"},
-		}},
+		},
+	},
 	{name: "service's MAC address", dropped: "mac_address?", service: `mac_address: "02:42:0a:01:02:03"`, changes: []edit{
 		{"01:02:03", "01:02:04", "mac_address"},
 	}},
@@ -276,13 +278,15 @@ var comparisons = []comparison{
 	{name: "bridge", service: "network_mode: bridge\n    links: []", changes: []edit{
 		{"network_mode: bridge", "network_mode: default", ""},
 	}},
-	{name: "files", service: "configs: [{source: conf, target: /etc/conf}, {source: text, target: /etc/text}]",
+	{
+		name: "files", service: "configs: [{source: conf, target: /etc/conf}, {source: text, target: /etc/text}]",
 		rest: "configs: {conf: {file: ./fixed}, text: {content: hello}}", changes: []edit{
 			{"target: /etc/conf", "target: /etc/other", "configs.conf files./etc/conf volumes./etc/conf volumes./etc/other"},
 			{"file: ./fixed", "file: ./made/fixed", "volumes./etc/conf"},
 			{"content: hello", "content: other", "configs.text"},
 			{"target: /etc/text", "target: /etc/new", "configs.text files./etc/text?"},
-		}},
+		},
+	},
 }
 
 // loadIn loads compose text as a file in dir.
