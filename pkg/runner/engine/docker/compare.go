@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
@@ -40,6 +41,7 @@ type view struct {
 // the engine adds from the image and from its own defaults.
 func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContainer) ([]state.Difference, error) {
 	fail := func(err error) ([]state.Difference, error) { return nil, failed("compare", "container", name, err) }
+	files := c.Spec.Files // without the credentials of use_api_socket, which are no definition
 	c, wanted, err := e.translate(ctx, c)
 	var gone *noPeerError
 	if errors.As(err, &gone) {
@@ -64,14 +66,15 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	}
 	is, want := viewOf(there, c.Spec), wantedView(wanted, c.Spec)
 	e.identify(ctx, is, want)
+	want.settleGrace(is, c.Spec.Config)
 	want.settle(is, defaults{info: info, image: made, id: there.ID, api: e.api.ClientVersion()})
 	out := compareViews(is, want, c.Spec)
 	out = append(out, compareEndpoints(is, want, c.Spec, there)...)
-	files, err := e.compareFiles(ctx, there.ID, is.config.Labels, want.config.Labels, c.Spec)
+	changed, err := e.compareFiles(ctx, there.ID, is.config.Labels, want.config.Labels, files)
 	if err != nil {
 		return fail(err)
 	}
-	for _, target := range files {
+	for _, target := range changed {
 		// One that is mounted elsewhere now is told of as a mount.
 		moved := func(m state.Difference) bool { return m.Path == "volumes."+target }
 		if !slices.ContainsFunc(out, moved) {
@@ -336,9 +339,9 @@ func (w *view) settleIdentity(is *view, s defaults) {
 	if atLeast := (surroundings{api: s.api}).atLeast; atLeast(api144) {
 		// An address that nobody asked for looks like one that somebody did.
 		if c.MacAddress == "" { //nolint:staticcheck // where convert puts it
-			c.MacAddress = is.config.MacAddress //nolint:staticcheck
-		} else if endpoint := is.endpoints[string(mode)]; endpoint != nil && is.config.MacAddress == "" { //nolint:staticcheck
-			is.config.MacAddress = endpoint.MacAddress //nolint:staticcheck
+			c.MacAddress = is.config.MacAddress //nolint:staticcheck // where convert puts it
+		} else if endpoint := is.endpoints[string(mode)]; endpoint != nil && is.config.MacAddress == "" { //nolint:staticcheck // where convert puts it
+			is.config.MacAddress = endpoint.MacAddress //nolint:staticcheck // where convert puts it
 		}
 	}
 	for name, endpoint := range w.endpoints {
@@ -346,6 +349,14 @@ func (w *view) settleIdentity(is *view, s defaults) {
 		if there != nil && (endpoint.MacAddress == "" || is.stopped && there.MacAddress == "") {
 			endpoint.MacAddress = there.MacAddress
 		}
+	}
+}
+
+// settleGrace takes a part of a second as Compose does, too: it cuts it off.
+func (w *view) settleGrace(is *view, service types.ServiceConfig) {
+	there := is.config.StopTimeout
+	if p := service.StopGracePeriod; p != nil && there != nil && *there > 0 && time.Duration(*there)*time.Second == time.Duration(*p).Truncate(time.Second) {
+		w.config.StopTimeout = there
 	}
 }
 
@@ -387,6 +398,9 @@ func (w *view) settleResources(is *view, info system.Info) {
 	}
 	if derived && info.SwapLimit { // it follows from the memory, which is compared
 		r.MemorySwap = there.MemorySwap
+	}
+	if info.OSType != "windows" {
+		r.CPUPercent = 0
 	}
 	if !info.PidsLimit {
 		r.PidsLimit = nil
@@ -443,12 +457,12 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 // compareFiles gives the targets of configs and secrets that hold something else:
 // by the digests that stand with the container. One without them, which Docker Compose made, is asked for
 // the files that were written into it.
-func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, spec state.ContainerSpec) ([]string, error) {
+func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, files []state.File) ([]string, error) {
 	if is[state.LabelFiles] != "" {
 		return changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles])), nil
 	}
 	var changed []string
-	for _, f := range spec.Files {
+	for _, f := range files {
 		if f.Source != "" {
 			continue // mounted, and compared as such
 		}
@@ -575,20 +589,21 @@ type unordered []string
 func differences(path string, old, wanted any) []state.Difference {
 	switch wanted := wanted.(type) {
 	case string:
-		if old != wanted {
-			return []state.Difference{state.Changed(path, old.(string), wanted)}
+		if before, _ := old.(string); before != wanted {
+			return []state.Difference{state.Changed(path, before, wanted)}
 		}
 	case []string:
-		if !slices.Equal(old.([]string), wanted) {
-			return []state.Difference{state.Changed(path, listed(old.([]string)), listed(wanted))}
+		if before, _ := old.([]string); !slices.Equal(before, wanted) {
+			return []state.Difference{state.Changed(path, listed(before), listed(wanted))}
 		}
 	case unordered:
-		gone, added := without(old.(unordered), wanted), without(wanted, old.(unordered))
+		before, _ := old.(unordered)
+		gone, added := without(before, wanted), without(wanted, before)
 		if len(gone)+len(added) > 0 {
 			return []state.Difference{state.Changed(path, strings.Join(gone, ", "), strings.Join(added, ", "))}
 		}
 	case map[string]string:
-		before := old.(map[string]string)
+		before, _ := old.(map[string]string)
 		var out []state.Difference
 		keys := slices.AppendSeq(slices.Collect(maps.Keys(before)), maps.Keys(wanted))
 		slices.Sort(keys)

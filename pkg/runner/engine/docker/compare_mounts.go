@@ -35,7 +35,9 @@ func bindText(bind string) (target, text string) {
 			case "consistent", "cached", "delegated", "default":
 				m.Consistency = mount.Consistency(option)
 			case "z", "Z":
-				more = append(more, "selinux="+option)
+				if option == "Z" || m.Type == mount.TypeBind { // volumes are shared anyway
+					more = append(more, "selinux="+option)
+				}
 			default:
 				m.BindOptions = &mount.BindOptions{Propagation: mount.Propagation(option)}
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/blkiodev"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-connections/nat"
 
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
@@ -265,10 +266,18 @@ func labelMap(labels map[string]string) map[string]string {
 	return out
 }
 
+// exposedSet writes out ranges, which some release of Compose leaves to the engine.
 func exposedSet(v *view) unordered {
 	var out unordered
 	for port := range v.config.ExposedPorts {
-		out = append(out, port.Port()+"/"+port.Proto())
+		first, last, err := nat.ParsePortRangeToInt(port.Port())
+		if err != nil {
+			out = append(out, string(port))
+			continue
+		}
+		for n := first; n <= last; n++ {
+			out = append(out, strconv.Itoa(n)+"/"+port.Proto())
+		}
 	}
 	return out
 }

@@ -329,7 +329,7 @@ func TestCompareAfterTheEngine(t *testing.T) {
 		},
 		{
 			name:    "a kernel that limits nothing",
-			service: "mem_limit: 64m\n    pids_limit: 9\n    cpu_shares: 7\n    cpu_quota: 5000\n    cpu_period: 100000\n    cpuset: \"0\"\n    oom_kill_disable: true",
+			service: "cpu_percent: 50\n    mem_limit: 64m\n    pids_limit: 9\n    cpu_shares: 7\n    cpu_quota: 5000\n    cpu_period: 100000\n    cpuset: \"0\"\n    oom_kill_disable: true",
 			info: func(i *system.Info) {
 				*i = system.Info{DefaultRuntime: "runc", LoggingDriver: "json-file"}
 			},
@@ -354,6 +354,21 @@ func TestCompareAfterTheEngine(t *testing.T) {
 			name:    "a release of Compose that rounds a share of a CPU otherwise",
 			service: "cpus: 0.1",
 			is:      func(c *container.InspectResponse) { c.HostConfig.NanoCPUs = 100000001 },
+		},
+		{
+			name:    "half a second, which Compose cuts off",
+			service: "stop_grace_period: 1500ms\n    expose: [\"3000-3001\"]",
+			is: func(c *container.InspectResponse) {
+				second := 1
+				c.Config.StopTimeout = &second
+				c.Config.ExposedPorts = nat.PortSet{"3000-3001/tcp": {}}
+			},
+		},
+		{
+			name:    "half a second, which Compose makes none",
+			service: "stop_grace_period: 500ms",
+			is:      func(c *container.InspectResponse) { c.Config.StopTimeout = new(int) },
+			want:    []string{"stop_grace_period: 0s → 1s"},
 		},
 		{
 			name:    "a namespace of control groups by default",
@@ -450,6 +465,7 @@ func TestCompareAfterTheEngine(t *testing.T) {
 				test.is(&there)
 			}
 			is, want := viewOf(there, spec), wantedView(made, spec)
+			want.settleGrace(is, spec.Config)
 			want.settle(is, defaults{info: info, image: from, id: there.ID, api: api})
 			all := append(compareViews(is, want, spec), compareEndpoints(is, want, spec, there)...)
 			var got []string
@@ -499,6 +515,7 @@ func TestBindText(t *testing.T) {
 		"/src:/target:ro,Z,rslave":      "/target: /src propagation=rslave ro selinux=Z",
 		anonymousName + ":/target":      "/target: anonymous volume",
 		"/src:/target:rprivate,default": "/target: /src",
+		"data:/target:rw,z":             "/target: data",
 	} {
 		target, text := bindText(bind)
 		if got := fmt.Sprintf("%s: %s", target, text); got != want {
