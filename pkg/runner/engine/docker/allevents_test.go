@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,13 +58,14 @@ func TestAllEventsOfAnEngine(t *testing.T) {
 
 // An engine that stops while it is watched is one that cannot be reached.
 func TestAllEventsOfAnEngineThatStops(t *testing.T) {
-	answered := false
-	var server *httptest.Server
-	server = httptest.NewServer(speaking("1.44", func(http.ResponseWriter, *http.Request) {
-		answered = true
+	var answered atomic.Bool
+	server := httptest.NewUnstartedServer(nil)
+	server.Config.Handler = speaking("1.44", func(http.ResponseWriter, *http.Request) {
+		answered.Store(true)
 		_ = server.Listener.Close()
 		panic(http.ErrAbortHandler)
-	}))
+	})
+	server.Start()
 	t.Cleanup(server.Close)
 	e, err := New(Options{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://")})
 	if err != nil {
@@ -72,8 +74,8 @@ func TestAllEventsOfAnEngineThatStops(t *testing.T) {
 	t.Cleanup(func() { _ = e.Close() })
 	err = e.AllEvents(t.Context(), engine.EventOptions{Until: time.Unix(1, 0)}, func(engine.Event) {})
 	var unreachable *engine.UnreachableError
-	if !errors.As(err, &unreachable) || !answered {
-		t.Errorf("%v, answered %t", err, answered)
+	if !errors.As(err, &unreachable) || !answered.Load() {
+		t.Errorf("%v, answered %t", err, answered.Load())
 	}
 }
 
