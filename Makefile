@@ -31,8 +31,8 @@ up: build ## everything: an engine if there is none, images, the stack, until th
 	@tools/up.sh
 
 .PHONY: down
-down: build ## take the stack down; its data stays (bin/stackctl down -v removes that too)
-	@bin/stackctl down
+down: build ## take the stack down; its data stays (bin/stackctl --builtin down -v removes that too)
+	@bin/stackctl --builtin down
 
 .PHONY: build
 build: ## build bin/stackctl

@@ -13,7 +13,7 @@ import (
 // Each example loads, with no more than the variables that it says it needs.
 func TestExamplesLoad(t *testing.T) {
 	services := map[string][]string{
-		"custom-stack":        {"api", "cache", "db", "door", "migrate", "worker"},
+		"custom-stack":        {"api", "db", "door", "migrate", "worker"},
 		"five-services":       {"api", "cache", "db", "web", "worker"},
 		"migration":           {"app", "db", "migrate"},
 		"replicas":            {"app", "web"},

@@ -10,7 +10,7 @@ test/engine/ensure.sh
 test/images/ensure.sh postgres redis
 
 status=0
-bin/stackctl up "$@" || status=$?
+bin/stackctl --builtin up "$@" || status=$?
 [ "$status" = 0 ] || exit "$status"
 
 # The port, from where stackctl takes it: the environment, .env, the default.

@@ -1,5 +1,5 @@
-// Command custom-stack prints the compose file of a shop: a front door, an API,
-// two workers, a job that migrates the database first, and the two stores.
+// Command custom-stack is a stack of five services, a shop: a front door, an API,
+// two workers, a job that migrates the database first, and the database.
 //
 //	stackctl -f examples/custom-stack up            brings it up
 //	go run ./examples/custom-stack > compose.yml    gives it to Docker Compose
@@ -17,11 +17,10 @@ import (
 func main() { spec.Main(shop()) }
 
 func shop() *spec.Stack {
-	// The stores are on a network that leads nowhere else.
+	// The database is on a network that leads nowhere else.
 	front, back := &spec.Network{Name: "front"}, &spec.Network{Name: "back", Internal: true}
 	db := spec.NewPostgres("db", spec.PostgresOptions{Database: "shop", Networks: []*spec.Network{back}})
-	cache := spec.NewRedis("cache", spec.RedisOptions{Networks: []*spec.Network{back}})
-	db.Ports, cache.Ports = nil, nil
+	db.Ports = nil
 	db.Command = []spec.Value{"postgres", "-c", "max_connections=200"}
 
 	signing := &spec.Secret{Name: "signing-key", File: "./signing.key"}
@@ -30,7 +29,7 @@ func shop() *spec.Stack {
 			Name:        name,
 			Image:       "example/shop:" + spec.RequiredEnv("SHOP_RELEASE", "choose a release"),
 			Command:     []spec.Value{command},
-			Environment: spec.MergeEnv(db.EnvFor(), cache.EnvFor(), spec.Env{"PRICE_FORMAT": "$%.2f"}),
+			Environment: spec.MergeEnv(db.EnvFor(), spec.Env{"PRICE_FORMAT": "$%.2f"}),
 			Networks:    []*spec.Network{back},
 			Secrets:     []spec.SecretMount{spec.MountSecret(signing)},
 			ReadOnly:    true,
@@ -45,13 +44,13 @@ func shop() *spec.Stack {
 
 	api := shopService("api", "serve")
 	api.Networks = []*spec.Network{front, back}
-	api.DependsOn = []spec.Dependency{spec.Completed(migrate), spec.Healthy(cache)}
+	api.DependsOn = []spec.Dependency{spec.Completed(migrate)}
 	api.Healthcheck = spec.NewHealthcheck(spec.CmdTest("/shop", "health"))
 
 	worker := shopService("worker", "work")
 	worker.Replicas = 2
 	worker.StopGracePeriod = time.Minute // orders are finished first
-	worker.DependsOn = []spec.Dependency{spec.Completed(migrate), spec.Started(cache)}
+	worker.DependsOn = []spec.Dependency{spec.Completed(migrate)}
 
 	door := &spec.Service{
 		Name: "door", Image: "nginx:1.28-alpine",
@@ -60,5 +59,5 @@ func shop() *spec.Stack {
 		Networks:  []*spec.Network{front},
 		DependsOn: []spec.Dependency{spec.Healthy(api)},
 	}
-	return spec.New("shop", db, cache, migrate, api, worker, door, front, back, signing)
+	return spec.New("shop", db, migrate, api, worker, door, front, back, signing)
 }
