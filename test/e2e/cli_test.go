@@ -211,7 +211,7 @@ func TestCustomStackExample(t *testing.T) {
 	got := s.compose("-f", file, "config", "--services")
 	services := strings.Fields(got.stdout)
 	slices.Sort(services)
-	if diff := cmp.Diff([]string{"api", "cache", "db", "door", "migrate", "worker"}, services); diff != "" {
+	if diff := cmp.Diff([]string{"api", "db", "door", "migrate", "worker"}, services); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 }

@@ -93,7 +93,7 @@ func runBuild(ctx context.Context, app *App, o *buildOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkServices(o.services); err != nil {
+	if err := s.choose(o.services); err != nil {
 		return err
 	}
 	if !o.dryRun {

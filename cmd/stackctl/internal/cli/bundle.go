@@ -92,10 +92,9 @@ func runBundle(ctx context.Context, app *App, o *bundleOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkServices(o.services); err != nil {
+	if err := s.choose(o.services); err != nil {
 		return err
 	}
-	s.activate(o.services)
 	text, err := s.portableText(ctx) // before a folder of this machine is in it
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func runExec(ctx context.Context, app *App, o *execOptions) error {
 	var notRunning *runner.NotRunningError
 	if errors.As(err, &notRunning) && notRunning.Container == "" && notRunning.Index == 0 {
 		// A service that nobody knows is a slip of the pen.
-		if unknown := s.checkServices([]string{o.service}); unknown != nil {
+		if unknown := s.choose([]string{o.service}); unknown != nil {
 			return unknown
 		}
 	}

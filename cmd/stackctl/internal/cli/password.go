@@ -55,6 +55,22 @@ func (g *globalOptions) givePassword(ctx context.Context, e engine.Engine, s *so
 	return nil
 }
 
+// loadToRun loads the stack with all that its containers need, a password made
+// for the built-in one where it has none.
+func (g *globalOptions) loadToRun(ctx context.Context, e engine.Engine, s *source) (*types.Project, error) {
+	p, err := s.load(ctx)
+	if err != nil || s.knowsPassword() {
+		return p, err
+	}
+	if _, err := e.Info(ctx); err != nil {
+		return nil, err
+	}
+	if err := g.givePassword(ctx, e, s, p); err != nil {
+		return nil, err
+	}
+	return s.load(ctx)
+}
+
 // findVolume says whether the engine has a volume.
 func findVolume(ctx context.Context, e engine.Observer, name string) (bool, error) {
 	volumes, err := e.Volumes(ctx)

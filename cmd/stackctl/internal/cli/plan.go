@@ -62,7 +62,9 @@ func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Pl
 		return nil, err
 	}
 	o = g.withoutRegistry(s, o)
-	s.activate(o.Services)
+	if err := s.choose(o.Services); err != nil {
+		return nil, err
+	}
 	p, err := s.load(ctx)
 	if err != nil {
 		return nil, err

@@ -282,25 +282,20 @@ func (s *source) withDependencies(names []string) []string {
 	return slices.Sorted(maps.Keys(chosen))
 }
 
-// activate turns the profiles of services on, as naming a service does.
-func (s *source) activate(names []string) {
-	if s.stack != nil {
-		return
-	}
+// choose refuses services that the stack does not have, and turns the profiles of
+// the others on, as naming a service does.
+func (s *source) choose(names []string) error {
 	for _, name := range names {
+		if !slices.Contains(s.services(), name) {
+			return s.unknown(name)
+		}
+		if s.stack != nil {
+			continue
+		}
 		profiles := s.outline.Services[name].Profiles
 		isActive := func(p string) bool { return p == "*" || slices.Contains(profiles, p) }
 		if len(profiles) > 0 && !slices.ContainsFunc(s.options.Profiles, isActive) {
 			s.options.Profiles = append(s.options.Profiles, profiles...)
-		}
-	}
-}
-
-// checkServices refuses a service that the stack does not have.
-func (s *source) checkServices(names []string) error {
-	for _, name := range names {
-		if !slices.Contains(s.services(), name) {
-			return s.unknown(name)
 		}
 	}
 	return nil

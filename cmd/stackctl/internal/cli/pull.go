@@ -60,7 +60,7 @@ func runPull(ctx context.Context, app *App, o *pullOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkServices(o.services); err != nil {
+	if err := s.choose(o.services); err != nil {
 		return err
 	}
 	p, err := s.load(ctx)

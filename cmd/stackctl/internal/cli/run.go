@@ -205,7 +205,7 @@ func runRun(ctx context.Context, app *App, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkServices([]string{o.service}); err != nil {
+	if err := s.choose([]string{o.service}); err != nil {
 		return err
 	}
 	options, err := o.runner(s.variables)
@@ -269,21 +269,6 @@ func (o *runOptions) runOnce(ctx context.Context, e engine.Engine, s *source, p 
 		return name
 	}
 	return runner.New(e, runner.WithEvents(sink), runner.WithClock(o.app.Now)).Run(ctx, p, o.service, options)
-}
-
-// loadToRun loads the stack with all that its containers need.
-func (o *runOptions) loadToRun(ctx context.Context, e engine.Engine, s *source) (*types.Project, error) {
-	p, err := s.load(ctx)
-	if err != nil || s.knowsPassword() {
-		return p, err
-	}
-	if _, err := e.Info(ctx); err != nil {
-		return nil, err
-	}
-	if err := o.givePassword(ctx, e, s, p); err != nil {
-		return nil, err
-	}
-	return s.load(ctx)
 }
 
 // signalName gives the name of the signal that has ended a context; empty for

@@ -136,15 +136,10 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkServices(o.services); err != nil {
+	if err := s.choose(o.services); err != nil {
 		return err // before a password is made for nothing
 	}
-	s.activate(o.services)
 	if err := o.locateSource(ctx, s); err != nil {
-		return err
-	}
-	p, err := s.load(ctx)
-	if err != nil {
 		return err
 	}
 	e, closeEngine, err := o.connect()
@@ -152,16 +147,9 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		return err
 	}
 	defer closeEngine()
-	if !s.knowsPassword() {
-		if _, err := e.Info(ctx); err != nil {
-			return err
-		}
-		if err := o.givePassword(ctx, e, s, p); err != nil {
-			return err
-		}
-		if p, err = s.load(ctx); err != nil {
-			return err
-		}
+	p, err := o.loadToRun(ctx, e, s)
+	if err != nil {
+		return err
 	}
 	options := o.withoutRegistry(s, o.runner())
 	began := app.Now()
