@@ -238,6 +238,9 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 				case <-ctx.Done():
 					return
 				}
+				if result.ExitCode == 0 {
+					return // one success is enough
+				}
 			}
 			// A probe that is slow to run is run more seldom, so that probing takes
 			// at most half of the time.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
@@ -368,8 +369,14 @@ func (b builder) Build(context.Context, string, *state.ServiceSpec, func(engine.
 
 // A replacement takes over the volumes that nobody has named, whether the image
 // or the definition asks for them, and no named one that the definition has
-// dropped.
+// dropped. With --renew-anon-volumes it takes over none, and removes none.
 func TestReplaceKeepsAnonymousVolumes(t *testing.T) {
+	for _, renew := range []bool{false, true} {
+		t.Run(fmt.Sprint("renew ", renew), func(t *testing.T) { testAnonymousVolumes(t, renew) })
+	}
+}
+
+func testAnonymousVolumes(t *testing.T, renew bool) {
 	const ofImage, ofDefinition, replaced = "a", "b", "c"
 	anonymous := func(letter, target string) state.Mount {
 		return state.Mount{Type: "volume", Name: strings.Repeat(letter, 64), Target: target}
@@ -388,7 +395,7 @@ func TestReplaceKeepsAnonymousVolumes(t *testing.T) {
 services:
   a: {image: img, volumes: [/definition, "data:/named-now"]}
 volumes: {data: {}}
-`, plan.Options{})
+`, plan.Options{RenewVolumes: renew})
 	x := newExecutor(t, t.Context(), e)
 	if got := summary(x.Run(t.Context(), todo)); !strings.Contains(got, "replace shop-a-1: done") {
 		t.Fatal(got)
@@ -398,8 +405,16 @@ volumes: {data: {}}
 		t.Fatal(err)
 	}
 	want := []state.Mount{anonymous(ofImage, "/image"), anonymous(ofDefinition, "/definition")}
+	if renew {
+		want = nil
+	}
 	had := slices.DeleteFunc(now[0].Mounts, func(m state.Mount) bool { return m.Name == "" || m.Name == "shop_data" })
-	if diff := cmp.Diff(want, had); diff != "" {
+	if diff := cmp.Diff(want, had, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("taken over (-want +got):\n%s", diff)
+	}
+	for _, call := range e.Calls() {
+		if call.Method == "RemoveVolume" {
+			t.Errorf("%s", call)
+		}
 	}
 }
