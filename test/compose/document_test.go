@@ -68,11 +68,7 @@ func writeDocument(files []corpusFile) string {
 		})
 	section(write, "What Docker Compose 2.26.1 does not know", "| what |", files,
 		func(f corpusFile) (string, bool) {
-			return fmt.Sprintf("| %s (%s) |", f.about, fileLink(f.name)), f.OnlyStackctl && f.Waiting == ""
-		})
-	section(write, "What stackctl cannot do yet", "| what | file |", files,
-		func(f corpusFile) (string, bool) {
-			return fmt.Sprintf("| %s | %s |", f.Waiting, fileLink(f.name)), f.Waiting != ""
+			return fmt.Sprintf("| %s (%s) |", f.about, fileLink(f.name)), f.OnlyStackctl
 		})
 	return b.String()
 }

@@ -43,6 +43,9 @@ type corpusFile struct {
 	Refused, Why string
 	// API is the first version of the engine's API on which nobody refuses it.
 	API string
+	// BothBelow is the first version on which only the one in Refused does: older
+	// ones lack what the other needs, too.
+	BothBelow string `yaml:"both_below"`
 	// CompareRefused says that the containers are made all the same, and equal: for
 	// what not every machine can start.
 	CompareRefused bool `yaml:"compare_refused"`
@@ -51,15 +54,15 @@ type corpusFile struct {
 	// of [difference].
 	OnlyStackctl bool `yaml:"only_stackctl"`
 	Want         map[string]string
-	// Waiting says what stackctl lacks to run the file as it should: until then it
-	// refuses it, or makes something else.
-	Waiting string
 }
 
 // expected says who refuses the file on an engine.
 func (f corpusFile) expected(api string) string {
 	if f.API != "" && versions.GreaterThanOrEqualTo(api, f.API) {
 		return ""
+	}
+	if f.BothBelow != "" && versions.LessThan(api, f.BothBelow) {
+		return refusedByBoth
 	}
 	return f.Refused
 }
