@@ -117,19 +117,6 @@ func (s *turns) theirs(variable string) {
 	}
 }
 
-// same skips the test on engines that this project's release of Compose refuses.
-func (s *turns) same() string {
-	s.t.Helper()
-	info, err := s.engine.Info(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if !info.KnowsStartInterval {
-		s.t.Skip("this release of Compose wants a later engine")
-	}
-	return "COMPOSE_SAME"
-}
-
 // now gives the run of each container, by name.
 func (s *turns) now() map[string]run {
 	s.t.Helper()
@@ -184,14 +171,14 @@ func TestTurnsBeforeOlderCompose(t *testing.T) {
 func TestTurnsWithSameCompose(t *testing.T) {
 	t.Run("stackctl first", func(t *testing.T) {
 		s := newTurns(t)
-		variable := s.same()
+		const variable = "COMPOSE_SAME"
 		s.ours()
 		s.keeps("Compose", func() { s.theirs(variable) })
 		s.keeps("stackctl", s.ours)
 	})
 	t.Run("Compose first", func(t *testing.T) {
 		s := newTurns(t)
-		variable := s.same()
+		const variable = "COMPOSE_SAME"
 		s.theirs(variable)
 		s.keeps("stackctl", s.ours)
 		s.keeps("Compose", func() { s.theirs(variable) })

@@ -281,7 +281,7 @@ var comparisons = []comparison{
 	{
 		name: "files", service: "configs: [{source: conf, target: /etc/conf}, {source: text, target: /etc/text}]",
 		rest: "configs: {conf: {file: ./fixed}, text: {content: hello}}", changes: []edit{
-			{"target: /etc/conf", "target: /etc/other", "configs.conf files./etc/conf volumes./etc/conf volumes./etc/other"},
+			{"target: /etc/conf", "target: /etc/other", "volumes./etc/conf volumes./etc/other"},
 			{"file: ./fixed", "file: ./made/fixed", "volumes./etc/conf"},
 			{"content: hello", "content: other", "configs.text"},
 			{"target: /etc/text", "target: /etc/new", "configs.text files./etc/text?"},
@@ -443,6 +443,10 @@ func TestCompareWithDockerCompose(t *testing.T) {
 				dropped := c.dropped
 				if variable == "COMPOSE_SAME" {
 					dropped = ""
+					if c.dropped != "" && !s.atLeast(api144) {
+						// It gives addresses in a place where older engines do not look.
+						dropped = "mac_address? networks.back.mac_address?"
+					}
 				}
 				if paths, differences := s.differs(spec.Name, spec); !matches(dropped, paths) {
 					t.Errorf("differs: %q", differences)
