@@ -259,12 +259,14 @@ func TestChangeReplacesOneContainer(t *testing.T) {
 	s.run(0, "up")
 	s.waitHealthy()
 	before := s.runs()
+	cause := "ports: " + s.web + ":5000/tcp → "
 	s.web = freePorts(t, 1)[0]
+	cause += s.web + ":5000/tcp"
 	s.env = append(s.env, "WEBAPP_PORT="+s.web)
-	if plan := s.run(1, "plan", "--exit-code"); !strings.Contains(plan.stdout, "its definition changed") {
+	if plan := s.run(1, "plan", "--exit-code"); !strings.Contains(plan.stdout, cause) {
 		t.Error("plan does not say why")
 	}
-	if drift := s.run(0, "status").stdout; !strings.Contains(drift, "its definition changed") {
+	if drift := s.run(0, "status").stdout; !strings.Contains(drift, cause) {
 		t.Error("status does not tell of the drift")
 	}
 	s.run(0, "up")
@@ -317,7 +319,7 @@ func TestRemoveLocalImages(t *testing.T) {
 	s.run(0, "up", "--no-wait")
 	s.run(0, "down")
 	s.appImage()
-	s.run(0, "down", "--rmi", "local", "-v")
+	s.run(0, "--builtin", "down", "--rmi", "local", "-v")
 	if _, err := s.engine.Image(t.Context(), s.project+"-webapp"); !errdefs.IsNotFound(err) {
 		t.Errorf("the image of the app is there: %v", err)
 	}

@@ -102,7 +102,6 @@ func TestVerbsOnAProjectOfCompose(t *testing.T) {
 	}
 
 	s.run(2, "start", "nope")
-	s.run(1, "start", "cache") // a service of the built-in stack, with no container here
 	s.run(0, "down", "--remove-orphans")
 	if got := s.run(1, "start"); !strings.Contains(got.stderr, "hint: `stackctl up`") {
 		t.Error("no hint at up")
