@@ -115,6 +115,22 @@ warning: containers of no service in the stack: shop-orphan-1; --remove-orphans 
 `,
 		},
 		{
+			name: "what an inactive profile has brought up is no orphan", opts: plan.Options{RemoveOrphans: true},
+			desired: desired(t, `
+services:
+  web: {image: web, network_mode: none}
+  tracing: {image: jaeger, network_mode: none, profiles: [debug]}
+`),
+			change: func(_ *testing.T, o *state.Observed) {
+				o.Containers = append(o.Containers,
+					state.Container{ID: "id-tracing", Name: "shop-tracing-1", Service: "tracing", Number: 1, State: "running"},
+					state.Container{ID: "id-old", Name: "shop-old-1", Service: "old", Number: 1, State: "exited"})
+			},
+			want: `
+[1] remove container shop-old-1: no service of the stack, and asked for with --remove-orphans
+`,
+		},
+		{
 			name: "what lives in another container's network goes with it", desired: vpn,
 			change: func(t *testing.T, o *state.Observed) {
 				compared(container(t, o, "shop-vpn-1"), state.Difference{Path: "user", Old: "1", New: "2"})
