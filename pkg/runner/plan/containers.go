@@ -138,10 +138,26 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 		r.started(s, want, "", r.plan.add(start, cause, id), current)
 		return
 	}
+	dep, ifReplaced := r.restartsWith(s)
 	switch {
 	case r.isDone(s, current):
 	case !isStarted(current):
 		start := r.plan.add(StartContainer{Container: want, ID: current.ID}, "is "+current.State, slices.Concat(needs, before)...)
+		r.plan.after(start, after...)
+		r.started(s, want, current.ID, start, nil)
+	case dep != "":
+		// Also when it is not ready, which may be for want of what is replaced.
+		cause := "restarts with " + dep
+		stop := r.stop(*current)
+		stop.IfReplaced = ifReplaced
+		if ifReplaced != "" { // which is known only then
+			before = append(before, needs...)
+		}
+		id := r.plan.add(stop, cause, before...)
+		if ifReplaced != "" {
+			r.plan.after(id, after...)
+		}
+		start := r.plan.add(StartContainer{Container: want, ID: current.ID, IfReplaced: ifReplaced}, cause, append(needs, id)...)
 		r.plan.after(start, after...)
 		r.started(s, want, current.ID, start, nil)
 	case current.State == "restarting", hasHealthcheck(s) && current.Health != "healthy",
@@ -150,27 +166,8 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 		r.made[s.Name] = append(r.made[s.Name], before...)
 		r.planWait(s, want, current.ID, before, nil)
 	default:
-		if dep, ifReplaced := r.restartsWith(s); dep != "" {
-			cause := "restarts with " + dep
-			stop := r.stop(*current)
-			stop.IfReplaced = ifReplaced
-			id := r.plan.add(stop, cause, append(before, depending(ifReplaced, needs)...)...)
-			start := r.plan.add(StartContainer{Container: want, ID: current.ID, IfReplaced: ifReplaced}, cause, append(needs, id)...)
-			r.plan.after(start, after...)
-			r.started(s, want, current.ID, start, nil)
-			return
-		}
 		r.made[s.Name] = append(r.made[s.Name], before...)
 	}
-}
-
-// depending gives the nodes after which it is known whether a container was
-// replaced; none where that is for sure.
-func depending(ifReplaced string, needs []int) []int {
-	if ifReplaced == "" {
-		return nil
-	}
-	return needs
 }
 
 // perhapsReplaced gives the replacement of a container that depends on what

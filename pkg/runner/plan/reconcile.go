@@ -279,6 +279,15 @@ func (r *reconciler) markOptional() {
 			n.Optional = optional[ServiceOf(op)]
 		}
 	}
+	// What something required needs is required, whosever it is: the stop of a
+	// container that has its port.
+	for _, n := range slices.Backward(r.plan.Nodes) {
+		for _, id := range n.Needs {
+			if !n.Optional {
+				r.plan.Nodes[id-1].Optional = false
+			}
+		}
+	}
 }
 
 func (r *reconciler) problem(class error, format string, args ...any) {
