@@ -50,7 +50,7 @@ func isSurplus(c state.Container, s *state.ServiceSpec) bool {
 }
 
 func (r *reconciler) planRemove(c state.Container, cause string) int {
-	r.handled[c.ID] = true
+	r.handled[c.ID], r.removed[c.ID] = true, true
 	var stop int
 	if isRunning(c) {
 		stop = r.plan.add(r.stop(c), cause)
@@ -94,6 +94,7 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 	parts := slices.Concat(r.resources(s, want), removed)
 	needs := slices.Concat(parts, depends, ports)
 	if current == nil {
+		r.first[s.Name] = r.first[s.Name] || want.Number == 1
 		create := r.plan.add(CreateContainer{want}, "does not exist", parts...)
 		start := r.plan.add(StartContainer{Container: want}, "created in this run", slices.Concat(depends, ports, []int{create})...)
 		r.plan.after(start, after...)

@@ -117,7 +117,7 @@ func newReconciler(d *state.Desired, o *state.Observed, opts Options) *reconcile
 		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
 		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
 		remade: map[string]bool{}, replaced: map[string]bool{}, perhaps: map[string]string{},
-		stops: map[string]int{}, handled: map[string]bool{},
+		stops: map[string]int{}, handled: map[string]bool{}, removed: map[string]bool{}, first: map[string]bool{},
 	}
 }
 
@@ -152,9 +152,12 @@ type reconciler struct {
 	// stops gives the nodes after which containers, by id, have given up their
 	// host ports to others.
 	stops map[string]int
+	// first names the services whose first container is made in this run, and has
+	// no predecessor.
+	first map[string]bool
 	// handled holds the ids of the containers that are removed, or whose networks
-	// are looked after.
-	handled map[string]bool
+	// are looked after; removed those of the former that nothing replaces.
+	handled, removed map[string]bool
 }
 
 // choose fills services and needed.
