@@ -145,6 +145,9 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 	case !isStarted(current):
 		start := r.plan.add(StartContainer{Container: want, ID: current.ID}, "is "+current.State, slices.Concat(needs, before)...)
 		r.plan.after(start, after...)
+		if current.State != "paused" {
+			r.begins[s.Name] = ""
+		}
 		r.started(s, want, current.ID, start, nil)
 	case dep != "":
 		// Also when it is not ready, which may be for want of what is replaced.
@@ -160,6 +163,9 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 		}
 		start := r.plan.add(StartContainer{Container: want, ID: current.ID, IfReplaced: ifReplaced}, cause, append(needs, id)...)
 		r.plan.after(start, after...)
+		if _, begins := r.begins[s.Name]; !begins {
+			r.begins[s.Name] = ifReplaced
+		}
 		r.started(s, want, current.ID, start, nil)
 	case current.State == "restarting", hasHealthcheck(s) && current.Health != "healthy",
 		r.needed[s.Name][types.ServiceConditionCompletedSuccessfully]:
@@ -191,7 +197,8 @@ func (r *reconciler) perhapsReplaced(s *state.ServiceSpec, want state.ContainerS
 }
 
 // restartsWith names a dependency that is replaced and whose dependents restart
-// with it; empty when there is none. The second is the container that has to have
+// with it, or one that starts and whose namespaces are shared; empty when there is
+// none. The second is the container that has to have
 // been replaced, where that is not for sure.
 func (r *reconciler) restartsWith(s *state.ServiceSpec) (dependency, ifReplaced string) {
 	for _, dep := range s.DependsOn {
@@ -202,6 +209,11 @@ func (r *reconciler) restartsWith(s *state.ServiceSpec) (dependency, ifReplaced 
 	for _, dep := range s.DependsOn {
 		if name := r.perhaps[dep.Service]; dep.Restart && name != "" {
 			return dep.Service, name
+		}
+	}
+	for _, dep := range namespaces(s.Config) {
+		if name, begins := r.begins[dep]; begins {
+			return dep, name
 		}
 	}
 	return "", ""
@@ -263,6 +275,13 @@ func (r *reconciler) resources(s *state.ServiceSpec, want state.ContainerSpec) [
 	}
 	for _, dep := range refersTo(s.Config) {
 		needs = append(needs, r.made[dep]...)
+	}
+	if r.opts.Rollback { // there must be something to go back to if that is not ready
+		for _, dep := range shares(s.Config) {
+			for _, condition := range []state.Condition{state.Running, state.Healthy, state.Completed} {
+				needs = append(needs, r.waits[dep+"/"+string(condition)]...)
+			}
+		}
 	}
 	return needs
 }

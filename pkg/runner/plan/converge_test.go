@@ -129,6 +129,39 @@ warning: containers of no service in the stack: shop-orphan-1; --remove-orphans 
 `,
 		},
 		{
+			name: "with rollback only when that is ready", desired: vpn, opts: plan.Options{Rollback: true},
+			change: func(t *testing.T, o *state.Observed) {
+				compared(container(t, o, "shop-vpn-1"), state.Difference{Path: "user", Old: "1", New: "2"})
+			},
+			want: `
+[1] replace container shop-vpn-1: user: 1 → 2
+[2] start container shop-vpn-1 <- #1: replaced in this run
+[3] wait until running container shop-vpn-1 <- #2: up ends when it runs
+[4] replace container shop-app-1 <- #2 #3: goes with vpn, which is replaced
+[5] start container shop-app-1 <- #4: replaced in this run
+[6] wait until running container shop-app-1 <- #5: up ends when it runs
+`,
+		},
+		{
+			name: "and it restarts with one that only starts, whose namespaces are new", desired: vpn,
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-vpn-1").State = "exited" },
+			want: `
+[1] start container shop-vpn-1: is exited
+[2] wait until running container shop-vpn-1 <- #1: up ends when it runs
+[3] stop container shop-app-1: restarts with vpn
+[4] start container shop-app-1 <- #1 #3: restarts with vpn
+[5] wait until running container shop-app-1 <- #4: up ends when it runs
+`,
+		},
+		{
+			name: "but one that goes on has the same", desired: vpn,
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-vpn-1").State = "paused" },
+			want: `
+[1] start container shop-vpn-1: is paused
+[2] wait until running container shop-vpn-1 <- #1: up ends when it runs
+`,
+		},
+		{
 			name: "or perhaps",
 			desired: desired(t, `
 services:

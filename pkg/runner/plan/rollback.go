@@ -46,7 +46,12 @@ func Rollback(failed []ReplaceContainer, o state.Observed) *Plan {
 				needs = append(needs, p.add(ConnectContainer{old, attachment(was, name)}, cause, needs...))
 			}
 		}
-		if isRunning(op.Old) && !isRunning(old) {
+		anew := slices.ContainsFunc(namespaces(op.New.Config), func(service string) bool { return back[service] != nil })
+		if anew && isRunning(old) { // it lives in a namespace that is gone
+			stop := p.add(StopContainer{Container: old, Grace: op.Grace}, "restarts with what it shares a namespace with", needs...)
+			needs = append(needs, stop)
+		}
+		if isRunning(op.Old) && (anew || !isRunning(old)) {
 			start := p.add(StartContainer{Container: was, ID: old.ID}, cause, needs...)
 			for _, service := range refersTo(op.New.Config) {
 				p.after(start, back[service]...)

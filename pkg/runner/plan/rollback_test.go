@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,7 +53,22 @@ services:
 	if diff := cmp.Diff(want, "\n"+plan.Rollback(failed, o).String()); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
-	o.Containers = nil
+	// app was not replaced yet: it runs, in a network that is gone.
+	o.Containers = slices.DeleteFunc(o.Containers, func(c state.Container) bool { return c.Service == "app" })
+	o.Containers = append(o.Containers, failed[1].Old)
+	want = `
+[1] stop container shop-vpn-1: did not work out (optional)
+[2] remove container shop-vpn-1 <- #1: did not work out (optional)
+[3] rename container shop-vpn-1 <- #2: was there before (optional)
+[4] start container shop-vpn-1 <- #2 #3: was there before (optional)
+[5] wait until healthy container shop-vpn-1 <- #4: was there before (optional)
+[6] stop container shop-app-1: restarts with what it shares a namespace with (optional)
+[7] start container shop-app-1 <- #6 after #5: was there before (optional)
+[8] wait until healthy container shop-app-1 <- #7: was there before (optional)
+`
+	if diff := cmp.Diff(want, "\n"+plan.Rollback(failed[:2], o).String()); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
 	want = `
 warning: shop-vpn-1 cannot be rolled back: the container before it is gone
 `
