@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +16,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine/enginetest"
 	"github.com/stackctl/stackctl/pkg/runner/internal/projecttest"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -73,14 +76,14 @@ func TestRollback(t *testing.T) {
 		{"it ends", func(e *enginetest.Engine, old string) {
 			e.FailWith(func(c enginetest.Call) error {
 				if c.Method == "StartContainer" { // the old one is to run well
-					e.Behave("web", enginetest.Behaviour{Exits: !ranBefore(e, old), ExitCode: 3})
+					e.Behave("web", enginetest.Behaviour{Exits: !ranBefore(e, "shop-web-1", old), ExitCode: 3})
 				}
 				return nil
 			})
 		}},
 		{"it cannot start", func(e *enginetest.Engine, old string) {
 			e.FailWith(func(c enginetest.Call) error {
-				if c.Method == "StartContainer" && !ranBefore(e, old) {
+				if c.Method == "StartContainer" && !ranBefore(e, "shop-web-1", old) {
 					return errors.New("out of memory")
 				}
 				return nil
@@ -122,10 +125,83 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// ranBefore says that the container which has the service's name is that one.
-func ranBefore(e *enginetest.Engine, id string) bool {
+// One that cannot come back keeps no other from it.
+func TestRollbackOfSeveral(t *testing.T) {
+	const before = `
+services:
+  bad: {image: web, network_mode: none}
+  good: {image: web, network_mode: none}
+`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	old, err := e.Inspect(t.Context(), "shop-good-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		both          sync.WaitGroup
+		starts, names atomic.Int32
+	)
+	both.Add(2)
+	e.FailWith(func(c enginetest.Call) error {
+		switch {
+		case c.Method == "StartContainer" && starts.Add(1) <= 2:
+			both.Done()
+			both.Wait()
+			return errors.New("out of memory")
+		case c.Method == "RenameContainer" && c.Name == "shop-bad-1" && names.Add(1) == 2:
+			return errors.New("not now")
+		}
+		return nil
+	})
+	_, err = runner.New(e).Up(t.Context(), project(t, strings.ReplaceAll(before, "image: web", "image: web, user: other")), runner.UpOptions{Rollback: true})
+	var failed *runner.FailedError
+	if !errors.As(err, &failed) {
+		t.Fatalf("got %v", err)
+	}
+	if diff := cmp.Diff([]string{"shop-good-1"}, failed.RolledBack); diff != "" {
+		t.Errorf("rolled back (-want +got):\n%s", diff)
+	}
+	if failed.Rollback == nil || !strings.Contains(failed.Rollback.Error(), "not now") {
+		t.Errorf("rollback: %v", failed.Rollback)
+	}
+	if now, err := e.Inspect(t.Context(), "shop-good-1"); err != nil || now.ID != old.ID || now.State != "running" {
+		t.Errorf("good is %+v, %v; want %s, running", now, err, old.ID)
+	}
+}
+
+// What nothing requires comes back, too, and the run ends well.
+func TestRollbackOfWhatNothingRequires(t *testing.T) {
+	const before = `
+services:
+  web: {image: web, network_mode: none, depends_on: {extra: {condition: service_started, required: false}}}
+  extra: {image: web, network_mode: none}
+`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	old, err := e.Inspect(t.Context(), "shop-extra-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.FailWith(func(c enginetest.Call) error {
+		if c.Method == "StartContainer" && !ranBefore(e, "shop-extra-1", old.ID) {
+			return errors.New("out of memory")
+		}
+		return nil
+	})
+	report := up(t, e, strings.Replace(before, "extra: {image: web", "extra: {image: web, user: other", 1), runner.UpOptions{Rollback: true})
+	if report.Plan.Empty() {
+		t.Error("nothing was done")
+	}
+	if now, err := e.Inspect(t.Context(), "shop-extra-1"); err != nil || now.ID != old.ID || now.State != "running" {
+		t.Errorf("extra is %+v, %v; want %s, running", now, err, old.ID)
+	}
+}
+
+// ranBefore says that the container which has the name is that one.
+func ranBefore(e *enginetest.Engine, name, id string) bool {
 	all, err := e.Containers(context.Background(), "shop")
-	return err == nil && slices.ContainsFunc(all, func(c state.Container) bool { return c.Name == "shop-web-1" && c.ID == id })
+	return err == nil && slices.ContainsFunc(all, func(c state.Container) bool { return c.Name == name && c.ID == id })
 }
 
 // What nothing requires may fail: what would have liked it starts, and up ends
@@ -214,6 +290,105 @@ services:
 	_, err := runner.New(e).Up(t.Context(), project(t, text), runner.UpOptions{ForceRecreate: true})
 	if err == nil || !strings.Contains(err.Error(), "run pre_stop[0] of container shop-web-1: exit code 1: cold") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A container that gave its port to another before it is replaced has been stopped
+// by then: its hooks have run.
+func TestHooksOfOneThatGivesItsPortAway(t *testing.T) {
+	const before = `
+services:
+  a: {image: web, network_mode: none, ports: ["8001:80"], pre_stop: [{command: [drain]}]}
+  b: {image: web, network_mode: none, ports: ["8002:80"]}
+`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	e.ForgetCalls()
+	up(t, e, strings.NewReplacer("8001", "8002", "8002", "8001").Replace(before), runner.UpOptions{})
+	hooks := 0
+	for _, c := range e.AllCalls() {
+		if c.Method == "Exec" {
+			hooks++
+		}
+	}
+	if hooks != 1 {
+		t.Errorf("hooks ran %d times, want 1", hooks)
+	}
+}
+
+// Hooks run after the start of a container that did not run, also when its image
+// could have changed and has not.
+func TestHooksOfOneThatIsKept(t *testing.T) {
+	const text = `{services: {web: {image: web, network_mode: none, pull_policy: always, post_start: [{command: [warm, up]}]}}}`
+	e := newEngine()
+	e.AddRemote("web", "sha256:web")
+	up(t, e, text, runner.UpOptions{})
+	for _, step := range []struct {
+		stop  bool
+		hooks int
+	}{{false, 0}, {true, 1}} {
+		if step.stop {
+			if err := e.StopContainer(t.Context(), "shop-web-1", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.ForgetCalls()
+		up(t, e, text, runner.UpOptions{})
+		hooks := 0
+		for _, c := range e.AllCalls() {
+			if c.Method == "Exec" {
+				hooks++
+			}
+		}
+		if hooks != step.hooks {
+			t.Errorf("stopped %t: hooks ran %d times, want %d", step.stop, hooks, step.hooks)
+		}
+	}
+}
+
+// What lives in the network of a container that is another one now goes with it,
+// whoever made that.
+func TestSharedNetworkOfAnotherContainer(t *testing.T) {
+	const text = `
+services:
+  vpn: {image: web}
+  app: {image: web, network_mode: "service:vpn"}
+  ipc: {image: web, network_mode: none, ipc: "service:vpn"}
+`
+	for _, test := range []struct {
+		name  string
+		alone runner.UpOptions // of a run before
+		want  []string         // containers that are replaced
+	}{
+		{"it was removed", runner.UpOptions{}, []string{"shop-app-1", "shop-ipc-1"}},
+		{"it was replaced by itself", runner.UpOptions{Services: []string{"vpn"}}, []string{"shop-app-1"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := newEngine()
+			up(t, e, text, runner.UpOptions{})
+			if err := e.StopContainer(t.Context(), "shop-vpn-1", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.RemoveContainer(t.Context(), "shop-vpn-1", false); err != nil {
+				t.Fatal(err)
+			}
+			if test.alone.Services != nil {
+				up(t, e, text, test.alone)
+			}
+			report := up(t, e, text, runner.UpOptions{})
+			var got []string
+			for _, n := range report.Plan.Nodes {
+				if op, ok := n.Op.(plan.ReplaceContainer); ok {
+					got = append(got, op.New.Name)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("replaced (-want +got):\n%s", diff)
+			}
+			if again := up(t, e, text, runner.UpOptions{}); !again.Plan.Empty() {
+				t.Errorf("not settled:\n%s", again.Plan)
+			}
+		})
 	}
 }
 

@@ -2,16 +2,20 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/internal/observer"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
-// rollBack brings the containers back whose replacement a failed run did not
-// finish, and names them.
+// rollBack brings the containers back whose replacement a run did not finish, each
+// for itself, and names those that are as before. The error says why others are
+// not.
 func (r *Runner) rollBack(ctx context.Context, report *Report, info engine.Info, o UpOptions) ([]string, error) {
 	failed := unfinished(report)
 	if len(failed) == 0 {
@@ -29,9 +33,30 @@ func (r *Runner) rollBack(ctx context.Context, report *Report, info engine.Info,
 	if err := r.execute(ctx, back, todo, observed, info, o); err != nil {
 		return nil, fmt.Errorf("roll back: %w", err)
 	}
+	var errs []error
+	lost := map[string]bool{} // services
+	for _, out := range back.Outcomes {
+		switch out.Status {
+		case Failed:
+			errs = append(errs, out.Err)
+		case Skipped:
+		case Done:
+			continue
+		}
+		lost[plan.ServiceOf(out.Node.Op)] = true
+	}
 	var names []string
 	for _, op := range failed {
-		names = append(names, op.New.Name)
+		there := slices.ContainsFunc(observed.Containers, func(c state.Container) bool { return c.ID == op.Old.ID })
+		if there && !lost[op.New.Service] {
+			names = append(names, op.Old.Name)
+		}
+	}
+	if ctx.Err() != nil {
+		errs = append(errs, context.Cause(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return names, fmt.Errorf("roll back: %w", err)
 	}
 	return names, nil
 }

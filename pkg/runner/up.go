@@ -140,8 +140,18 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	err = r.execute(ctx, report, todo, observed, info, o)
 	err = r.explain(ctx, p.Name, err)
 	var failed *FailedError
-	if o.Rollback && errors.As(err, &failed) {
+	switch {
+	case !o.Rollback:
+	case errors.As(err, &failed):
 		failed.RolledBack, failed.Rollback = r.rollBack(ctx, report, info, o)
+	case err == nil: // what nothing requires may have failed
+		back, problem := r.rollBack(ctx, report, info, o)
+		for _, name := range back {
+			r.warn("%s rolled back to what was there before", name)
+		}
+		if problem != nil {
+			r.warn("%v", problem)
+		}
 	}
 	report.Elapsed = r.now().Sub(began)
 	if err != nil {

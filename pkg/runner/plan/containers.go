@@ -50,7 +50,7 @@ func isSurplus(c state.Container, s *state.ServiceSpec) bool {
 }
 
 func (r *reconciler) planRemove(c state.Container, cause string) int {
-	r.handled[c.ID] = true
+	r.handled[c.ID], r.removed[c.ID] = true, true
 	var stop int
 	if isRunning(c) {
 		stop = r.plan.add(r.stop(c), cause)
@@ -94,6 +94,7 @@ func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.Contain
 	parts := slices.Concat(r.resources(s, want), removed)
 	needs := slices.Concat(parts, depends, ports)
 	if current == nil {
+		r.first[s.Name] = r.first[s.Name] || want.Number == 1
 		create := r.plan.add(CreateContainer{want}, "does not exist", parts...)
 		start := r.plan.add(StartContainer{Container: want}, "created in this run", slices.Concat(depends, ports, []int{create})...)
 		r.plan.after(start, after...)
@@ -138,11 +139,33 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 		r.started(s, want, "", r.plan.add(start, cause, id), current)
 		return
 	}
+	dep, ifReplaced := r.restartsWith(s)
 	switch {
 	case r.isDone(s, current):
 	case !isStarted(current):
 		start := r.plan.add(StartContainer{Container: want, ID: current.ID}, "is "+current.State, slices.Concat(needs, before)...)
 		r.plan.after(start, after...)
+		if current.State != "paused" {
+			r.begins[s.Name] = ""
+		}
+		r.started(s, want, current.ID, start, nil)
+	case dep != "":
+		// Also when it is not ready, which may be for want of what is replaced.
+		cause := "restarts with " + dep
+		stop := r.stop(*current)
+		stop.IfReplaced = ifReplaced
+		if ifReplaced != "" { // which is known only then
+			before = append(before, needs...)
+		}
+		id := r.plan.add(stop, cause, before...)
+		if ifReplaced != "" {
+			r.plan.after(id, after...)
+		}
+		start := r.plan.add(StartContainer{Container: want, ID: current.ID, IfReplaced: ifReplaced}, cause, append(needs, id)...)
+		r.plan.after(start, after...)
+		if _, begins := r.begins[s.Name]; !begins {
+			r.begins[s.Name] = ifReplaced
+		}
 		r.started(s, want, current.ID, start, nil)
 	case current.State == "restarting", hasHealthcheck(s) && current.Health != "healthy",
 		r.needed[s.Name][types.ServiceConditionCompletedSuccessfully]:
@@ -150,27 +173,8 @@ func (r *reconciler) keepContainer(s *state.ServiceSpec, want state.ContainerSpe
 		r.made[s.Name] = append(r.made[s.Name], before...)
 		r.planWait(s, want, current.ID, before, nil)
 	default:
-		if dep, ifReplaced := r.restartsWith(s); dep != "" {
-			cause := "restarts with " + dep
-			stop := r.stop(*current)
-			stop.IfReplaced = ifReplaced
-			id := r.plan.add(stop, cause, append(before, depending(ifReplaced, needs)...)...)
-			start := r.plan.add(StartContainer{Container: want, ID: current.ID, IfReplaced: ifReplaced}, cause, append(needs, id)...)
-			r.plan.after(start, after...)
-			r.started(s, want, current.ID, start, nil)
-			return
-		}
 		r.made[s.Name] = append(r.made[s.Name], before...)
 	}
-}
-
-// depending gives the nodes after which it is known whether a container was
-// replaced; none where that is for sure.
-func depending(ifReplaced string, needs []int) []int {
-	if ifReplaced == "" {
-		return nil
-	}
-	return needs
 }
 
 // perhapsReplaced gives the replacement of a container that depends on what
@@ -193,7 +197,8 @@ func (r *reconciler) perhapsReplaced(s *state.ServiceSpec, want state.ContainerS
 }
 
 // restartsWith names a dependency that is replaced and whose dependents restart
-// with it; empty when there is none. The second is the container that has to have
+// with it, or one that starts and whose namespaces are shared; empty when there is
+// none. The second is the container that has to have
 // been replaced, where that is not for sure.
 func (r *reconciler) restartsWith(s *state.ServiceSpec) (dependency, ifReplaced string) {
 	for _, dep := range s.DependsOn {
@@ -204,6 +209,11 @@ func (r *reconciler) restartsWith(s *state.ServiceSpec) (dependency, ifReplaced 
 	for _, dep := range s.DependsOn {
 		if name := r.perhaps[dep.Service]; dep.Restart && name != "" {
 			return dep.Service, name
+		}
+	}
+	for _, dep := range namespaces(s.Config) {
+		if name, begins := r.begins[dep]; begins {
+			return dep, name
 		}
 	}
 	return "", ""
@@ -265,6 +275,13 @@ func (r *reconciler) resources(s *state.ServiceSpec, want state.ContainerSpec) [
 	}
 	for _, dep := range refersTo(s.Config) {
 		needs = append(needs, r.made[dep]...)
+	}
+	if r.opts.Rollback { // there must be something to go back to if that is not ready
+		for _, dep := range shares(s.Config) {
+			for _, condition := range []state.Condition{state.Running, state.Healthy, state.Completed} {
+				needs = append(needs, r.waits[dep+"/"+string(condition)]...)
+			}
+		}
 	}
 	return needs
 }

@@ -145,6 +145,39 @@ services:
 `,
 		},
 		{
+			name: "with rollback only when that is ready", desired: vpn, opts: plan.Options{Rollback: true},
+			change: func(t *testing.T, o *state.Observed) {
+				compared(container(t, o, "shop-vpn-1"), state.Difference{Path: "user", Old: "1", New: "2"})
+			},
+			want: `
+[1] replace container shop-vpn-1: user: 1 → 2
+[2] start container shop-vpn-1 <- #1: replaced in this run
+[3] wait until running container shop-vpn-1 <- #2: up ends when it runs
+[4] replace container shop-app-1 <- #2 #3: goes with vpn, which is replaced
+[5] start container shop-app-1 <- #4: replaced in this run
+[6] wait until running container shop-app-1 <- #5: up ends when it runs
+`,
+		},
+		{
+			name: "and it restarts with one that only starts, whose namespaces are new", desired: vpn,
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-vpn-1").State = "exited" },
+			want: `
+[1] start container shop-vpn-1: is exited
+[2] wait until running container shop-vpn-1 <- #1: up ends when it runs
+[3] stop container shop-app-1: restarts with vpn
+[4] start container shop-app-1 <- #1 #3: restarts with vpn
+[5] wait until running container shop-app-1 <- #4: up ends when it runs
+`,
+		},
+		{
+			name: "but one that goes on has the same", desired: vpn,
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-vpn-1").State = "paused" },
+			want: `
+[1] start container shop-vpn-1: is paused
+[2] wait until running container shop-vpn-1 <- #1: up ends when it runs
+`,
+		},
+		{
 			name: "or perhaps",
 			desired: desired(t, `
 services:
@@ -209,6 +242,96 @@ services:
 [5] stop container shop-web-1 <- #3: restarts with db
 [6] start container shop-web-1 <- #3 #5: restarts with db
 [7] wait until running container shop-web-1 <- #6: up ends when it runs
+`,
+		},
+		{
+			name: "also with one that is not required: whether it was replaced is known at its end", opts: plan.Options{Build: true},
+			desired: desired(t, `
+services:
+  db: {image: one, build: ., network_mode: none}
+  web: {image: two, network_mode: none, depends_on: {db: {condition: service_started, restart: true, required: false}}}
+`),
+			want: `
+[1] build image one: asked for with --build (optional)
+[2] replace container shop-db-1 <- #1: its image may have changed (optional)
+[3] start container shop-db-1 <- #2: its image may have changed (optional)
+[4] wait until running container shop-db-1 <- #3: up ends when it runs (optional)
+[5] stop container shop-web-1 after #3: restarts with db
+[6] start container shop-web-1 <- #5 after #3: restarts with db
+[7] wait until running container shop-web-1 <- #6: up ends when it runs
+`,
+		},
+		{
+			name: "and when they are not ready, which may be for want of it",
+			desired: desired(t, `
+services:
+  db: {image: one, network_mode: none}
+  web: {image: two, network_mode: none, healthcheck: {test: [CMD, check]}, depends_on: {db: {condition: service_started, restart: true}}}
+`),
+			change: func(t *testing.T, o *state.Observed) {
+				compared(container(t, o, "shop-db-1"), state.Difference{Path: "user", Old: "1", New: "2"})
+				container(t, o, "shop-web-1").Health = "unhealthy"
+			},
+			want: `
+[1] replace container shop-db-1: user: 1 → 2
+[2] start container shop-db-1 <- #1: replaced in this run
+[3] wait until running container shop-db-1 <- #2: up ends when it runs
+[4] stop container shop-web-1: restarts with db
+[5] start container shop-web-1 <- #2 #4: restarts with db
+[6] wait until healthy container shop-web-1 <- #5: up ends when it is healthy
+`,
+		},
+		{
+			name: "a container that stays keeps a port of its range", desired: desired(t, `
+services:
+  many: {image: one, network_mode: none, ports: ["8000-8010:80"]}
+  one: {image: two, network_mode: none, ports: ["8005:80"]}
+`),
+			change: func(t *testing.T, o *state.Observed) {
+				container(t, o, "shop-many-1").Ports = []state.Port{{HostPort: 8005, ContainerPort: 80, Protocol: "tcp"}}
+				container(t, o, "shop-one-1").State = "exited"
+			},
+			want: `
+[1] start container shop-one-1: is exited
+[2] wait until running container shop-one-1 <- #1: up ends when it runs
+`,
+		},
+		{
+			name: "and so does one that changed, without recreation", opts: plan.Options{NoRecreate: true}, desired: desired(t, `
+services:
+  many: {image: one, network_mode: none, ports: ["8006:80"]}
+  one: {image: two, network_mode: none, ports: ["8005:80"]}
+`),
+			change: func(t *testing.T, o *state.Observed) {
+				many := container(t, o, "shop-many-1")
+				compared(many, state.Difference{Path: "ports[0]"})
+				many.Ports = []state.Port{{HostPort: 8005, ContainerPort: 80, Protocol: "tcp"}}
+				container(t, o, "shop-one-1").State = "exited"
+			},
+			want: `
+[1] start container shop-one-1: is exited
+[2] wait until running container shop-one-1 <- #1: up ends when it runs
+`,
+		},
+		{
+			name: "what something required needs is required, too", desired: desired(t, `
+services:
+  extra: {image: one, network_mode: none, ports: ["8006:80"]}
+  web: {image: two, network_mode: none, ports: ["8005:80"], depends_on: {extra: {condition: service_started, required: false}}}
+`),
+			change: func(t *testing.T, o *state.Observed) {
+				extra := container(t, o, "shop-extra-1")
+				compared(extra, state.Difference{Path: "ports[0]"})
+				extra.Ports = []state.Port{{HostPort: 8005, ContainerPort: 80, Protocol: "tcp"}}
+				container(t, o, "shop-web-1").State = "exited"
+			},
+			want: `
+[1] stop container shop-extra-1: gives port 8005 to web
+[2] replace container shop-extra-1 <- #1: ports[0] changed (optional)
+[3] start container shop-extra-1 <- #2: replaced in this run (optional)
+[4] wait until running container shop-extra-1 <- #3: up ends when it runs (optional)
+[5] start container shop-web-1 <- #1 after #3: is exited
+[6] wait until running container shop-web-1 <- #5: up ends when it runs
 `,
 		},
 		{

@@ -31,6 +31,12 @@ func (r *reconciler) diverged(s *state.ServiceSpec, want state.ContainerSpec, c 
 		if r.replaced[dep] {
 			return "goes with " + dep + ", which is replaced"
 		}
+		if r.first[dep] {
+			return "goes with " + dep + ", which is made"
+		}
+	}
+	if dep, gone := r.offNamespace(s, c); gone {
+		return "goes with " + dep + ", whose container is another one now"
 	}
 	if cause := r.offNetwork(want, c); cause != "" {
 		return cause
@@ -63,6 +69,18 @@ func phrase(all []state.Difference) string {
 		parts = append(parts, d.String())
 	}
 	return strings.Join(parts, ", ")
+}
+
+// offNamespace names the service whose container it should share the network of,
+// and says whether it does not: that container is gone, or about to go.
+func (r *reconciler) offNamespace(s *state.ServiceSpec, c *state.Container) (service string, gone bool) {
+	service, shares := strings.CutPrefix(s.Config.NetworkMode, types.ServicePrefix)
+	if !shares || c.SharesNetwork == "" {
+		return service, false
+	}
+	return service, !slices.ContainsFunc(r.observed.Containers, func(other state.Container) bool {
+		return other.Service == service && !r.removed[other.ID] && (other.ID == c.SharesNetwork || other.Name == c.SharesNetwork)
+	})
 }
 
 // offNetwork says which network the container should be on and is not, or the

@@ -10,8 +10,8 @@ import (
 )
 
 // reconcilePorts stops containers that have a host port which their service no
-// longer wants and another one does: they are replaced in any case, and the
-// other one cannot start before.
+// longer wants and another one does, and that are replaced anyway: the other one
+// cannot start before. One that stays keeps its port, such as one of a range.
 func (r *reconciler) reconcilePorts() {
 	for _, s := range r.services {
 		for _, c := range r.observed.Containers {
@@ -20,7 +20,7 @@ func (r *reconciler) reconcilePorts() {
 			}
 			for _, p := range c.Ports {
 				heir := r.wants(p)
-				if heir != "" && heir != s.Name && !wantsPort(s, p) {
+				if heir != "" && heir != s.Name && !wantsPort(s, p) && r.diverged(s, s.Containers[c.Number-1], &c) != "" {
 					r.stops[c.ID] = r.plan.add(r.stop(c), fmt.Sprintf("gives port %d to %s", p.HostPort, heir))
 					break
 				}

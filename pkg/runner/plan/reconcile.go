@@ -117,7 +117,8 @@ func newReconciler(d *state.Desired, o *state.Observed, opts Options) *reconcile
 		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
 		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
 		remade: map[string]bool{}, replaced: map[string]bool{}, perhaps: map[string]string{},
-		stops: map[string]int{}, handled: map[string]bool{},
+		stops: map[string]int{}, handled: map[string]bool{}, removed: map[string]bool{}, first: map[string]bool{},
+		begins: map[string]string{},
 	}
 }
 
@@ -152,9 +153,16 @@ type reconciler struct {
 	// stops gives the nodes after which containers, by id, have given up their
 	// host ports to others.
 	stops map[string]int
+	// begins names the services with a container that stays and is started, with the
+	// name of the one that has to have been replaced for that; empty where it is
+	// for sure.
+	begins map[string]string
+	// first names the services whose first container is made in this run, and has
+	// no predecessor.
+	first map[string]bool
 	// handled holds the ids of the containers that are removed, or whose networks
-	// are looked after.
-	handled map[string]bool
+	// are looked after; removed those of the former that nothing replaces.
+	handled, removed map[string]bool
 }
 
 // choose fills services and needed.
@@ -208,15 +216,22 @@ func (r *reconciler) choose() error {
 // shares names the services whose containers one of this service lives with, by
 // network_mode, volumes_from and the like: it names them by their ids.
 func shares(c types.ServiceConfig) []string {
-	var out []string
-	for _, mode := range []string{c.NetworkMode, c.Ipc, c.Pid, c.Uts, c.Cgroup} {
-		if name, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
-			out = append(out, name)
-		}
-	}
+	out := namespaces(c)
 	for _, from := range c.VolumesFrom {
 		if !strings.HasPrefix(from, types.ContainerPrefix) {
 			name, _, _ := strings.Cut(from, ":")
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// namespaces names the services in whose containers' namespaces one of this service
+// lives. They are new with each start of those.
+func namespaces(c types.ServiceConfig) []string {
+	var out []string
+	for _, mode := range []string{c.NetworkMode, c.Ipc, c.Pid, c.Uts, c.Cgroup} {
+		if name, ok := strings.CutPrefix(mode, types.ServicePrefix); ok {
 			out = append(out, name)
 		}
 	}
@@ -277,6 +292,15 @@ func (r *reconciler) markOptional() {
 		case ConnectContainer, DisconnectContainer: // the network is for others, too
 		default:
 			n.Optional = optional[ServiceOf(op)]
+		}
+	}
+	// What something required needs is required, whosever it is: the stop of a
+	// container that has its port.
+	for _, n := range slices.Backward(r.plan.Nodes) {
+		for _, id := range n.Needs {
+			if !n.Optional {
+				r.plan.Nodes[id-1].Optional = false
+			}
 		}
 	}
 }

@@ -67,7 +67,10 @@ type Container struct {
 	// Networks gives the id of each network by name; the id is empty while a
 	// container has never run, on some engines.
 	Networks map[string]string
-	Mounts   []Mount
+	// SharesNetwork is the container, by id or name, whose network it lives in;
+	// empty for one that has networks of its own.
+	SharesNetwork string
+	Mounts        []Mount
 	// Carried are the anonymous volumes that it has from the container which it
 	// replaced.
 	Carried []string

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
@@ -64,6 +65,9 @@ func containerFromSummary(s container.Summary) state.Container {
 				c.Networks[name] = settings.NetworkID
 			}
 		}
+	}
+	if other, found := strings.CutPrefix(s.HostConfig.NetworkMode, types.ContainerPrefix); found {
+		c.SharesNetwork = other
 	}
 	for _, m := range s.Mounts {
 		c.Mounts = append(c.Mounts, state.Mount{Type: string(m.Type), Name: m.Name, Target: m.Destination})

@@ -596,6 +596,13 @@ func (e *Engine) CreateContainer(ctx context.Context, req engine.CreateContainer
 		}
 		c.Networks[a.Network] = n.ID
 	}
+	if service, shares := strings.CutPrefix(req.Spec.Config.NetworkMode, types.ServicePrefix); shares {
+		for _, other := range e.containers { // the newest, as of two that take turns
+			if other.Service == service && other.Project == c.Project && other.ID > c.SharesNetwork {
+				c.SharesNetwork = other.ID
+			}
+		}
+	}
 	for _, v := range req.Spec.Config.Volumes {
 		m := state.Mount{Type: v.Type, Name: req.Spec.VolumeNames[v.Source], Target: v.Target}
 		if v.Type != types.VolumeTypeVolume {
@@ -630,6 +637,11 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 	for name := range c.Networks {
 		if _, ok := e.networks[name]; !ok {
 			return notFound("network", name)
+		}
+	}
+	if c.SharesNetwork != "" {
+		if other, err := e.find(c.SharesNetwork); err != nil || other.State != "running" {
+			return conflict("cannot join network of a non running container: %s", c.SharesNetwork)
 		}
 	}
 	for _, other := range e.containers {

@@ -91,7 +91,7 @@ func (x *Executor) Run(ctx context.Context, p *plan.Plan) []Outcome {
 	defer abort(nil)
 	r := &run{
 		Executor: x, project: p.Project, abort: abort,
-		ids: map[string]string{}, kept: map[string]bool{}, images: map[string]state.Image{},
+		ids: map[string]string{}, kept: map[string]string{}, ended: map[string]bool{}, images: map[string]state.Image{},
 		outcomes: make([]Outcome, len(p.Nodes)), done: make([]chan struct{}, len(p.Nodes)),
 	}
 	for ref, image := range x.Images {
@@ -131,7 +131,8 @@ type run struct {
 
 	mu     sync.Mutex
 	ids    map[string]string // ids of the containers made in this run, by name
-	kept   map[string]bool   // containers that were not replaced after all, by name
+	kept   map[string]string // states of the containers that were not replaced after all, by name
+	ended  map[string]bool   // containers that were stopped in this run, by id
 	images map[string]state.Image
 }
 

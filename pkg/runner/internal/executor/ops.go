@@ -111,17 +111,27 @@ func (r *run) setID(name, id string) {
 	r.ids[name] = id
 }
 
-// setKept notes that a container was not replaced, since its image is the same.
-func (r *run) setKept(name string) {
+// setKept notes that a container was not replaced after all, and in which state
+// it is.
+func (r *run) setKept(name, state string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kept[name] = true
+	r.kept[name] = state
 }
 
 func (r *run) isKept(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.kept[name]
+	_, kept := r.kept[name]
+	return kept
+}
+
+// keptRunning says that a container was not replaced, and runs, so that its start
+// does nothing.
+func (r *run) keptRunning(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept[name] == "running" || r.kept[name] == "restarting"
 }
 
 // containerID gives the id of a container: that of one made in this run, or the
@@ -157,7 +167,7 @@ func (r *run) imageLabel(ref string) map[string]string {
 func (r *run) execReplace(ctx context.Context, op plan.ReplaceContainer) (string, error) {
 	if op.Conditional() && !r.applies(op) {
 		r.setID(op.New.Name, op.Old.ID)
-		r.setKept(op.New.Name)
+		r.setKept(op.New.Name, op.Old.State)
 		return "unchanged, kept", nil
 	}
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
@@ -229,7 +239,7 @@ func (r *run) execStop(ctx context.Context, op plan.StopContainer) (string, erro
 // moment later.
 func (r *run) stop(ctx context.Context, c state.Container, grace *time.Duration, hooks []types.ServiceHook) error {
 	ctx = context.WithoutCancel(ctx)
-	if c.State == "running" && len(hooks) > 0 {
+	if c.State == "running" && len(hooks) > 0 && !r.hasEnded(c.ID) {
 		ctx, cancel := context.WithTimeout(ctx, longestGrace)
 		defer cancel()
 		if err := r.hooks(ctx, "pre_stop", c.Name, c.ID, hooks); err != nil {
@@ -242,7 +252,21 @@ func (r *run) stop(ctx context.Context, c state.Container, grace *time.Duration,
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound+mutationTimeout)
 	defer cancel()
-	return r.Engine.StopContainer(ctx, c.ID, grace)
+	if err := r.Engine.StopContainer(ctx, c.ID, grace); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended[c.ID] = true
+	return nil
+}
+
+// hasEnded says that this run has stopped a container before: one that gave a
+// host port to another is stopped once for that and once more to be replaced.
+func (r *run) hasEnded(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ended[id]
 }
 
 // hooks runs the commands of a service around a start or a stop, one after the
@@ -308,7 +332,7 @@ func (r *run) execStart(ctx context.Context, op plan.StartContainer) (string, er
 	if err := r.start(ctx, op.Container, id); err != nil {
 		return "", err
 	}
-	if !r.isKept(op.Container.Name) {
+	if !r.keptRunning(op.Container.Name) {
 		if err := r.hooks(ctx, "post_start", op.Container.Name, id, op.Container.Config.PostStart); err != nil {
 			return "", err
 		}
