@@ -122,6 +122,20 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// What the run had not touched was not rolled back.
+func TestRollbackOfNothing(t *testing.T) {
+	e := newEngine()
+	up(t, e, `{services: {web: {image: web}}}`, runner.UpOptions{})
+	_, err := runner.New(e).Up(t.Context(), project(t, `{services: {web: {image: gone}}}`), runner.UpOptions{Rollback: true})
+	var failed *runner.FailedError
+	if !errors.As(err, &failed) {
+		t.Fatalf("got %v", err)
+	}
+	if len(failed.RolledBack) > 0 || failed.Rollback != nil {
+		t.Errorf("rolled back %v, %v", failed.RolledBack, failed.Rollback)
+	}
+}
+
 // ranBefore says that the container which has the service's name is that one.
 func ranBefore(e *enginetest.Engine, id string) bool {
 	all, err := e.Containers(context.Background(), "shop")

@@ -31,7 +31,10 @@ func (r *Runner) rollBack(ctx context.Context, report *Report, info engine.Info,
 	}
 	var names []string
 	for _, op := range failed {
-		names = append(names, op.New.Name)
+		// One whose turn had not come is as it was, which is no rollback.
+		if !plan.Rollback([]plan.ReplaceContainer{op}, observed).Empty() {
+			names = append(names, op.New.Name)
+		}
 	}
 	return names, nil
 }
