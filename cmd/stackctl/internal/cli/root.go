@@ -50,6 +50,7 @@ type globalOptions struct {
 // newRootCommand makes the whole tree. Without a command it prints the help, as
 // docker does, and ends with 0.
 func newRootCommand(g *globalOptions) *cobra.Command {
+	var version bool
 	cmd := &cobra.Command{
 		Use:   "stackctl",
 		Short: "Bring a stack of containers up on a Docker Engine, and down again",
@@ -93,7 +94,12 @@ signal n (130 for Ctrl-C).`,
 			}
 			return nil
 		},
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return runVersion(cmd.Context(), g.app, &versionOptions{format: formatText})
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
 	}
 	// What stands before the command's name is the root's to parse: -f names a file
@@ -126,6 +132,7 @@ signal n (130 for Ctrl-C).`,
 	// The root's own flags have to be known before one of its commands is looked for.
 	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(flags)
+	cmd.Flags().BoolVarP(&version, "version", "v", false, "print the version of stackctl")
 
 	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})
 	add := func(group string, commands ...*cobra.Command) {
