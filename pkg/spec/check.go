@@ -14,6 +14,7 @@ import (
 //
 //   - a dependency that must be healthy but has no healthcheck,
 //   - two services that publish one port of the host,
+//   - a secret or a config of a variable that is not set,
 //   - start_interval without start_period, which the engine would ignore,
 //   - a restart policy that the engine does not know.
 //
@@ -64,6 +65,7 @@ func check(p *types.Project) []finding {
 			c.inconsistent("secrets."+name, "has no source", "set file or environment")
 		}
 	}
+	c.variables()
 	c.cycles()
 	c.ports()
 	return c.findings
@@ -118,6 +120,38 @@ func (c *checker) references(path string, s types.ServiceConfig) {
 	}
 	if name, shared := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); shared && !has(c.project.Services, name) {
 		c.inconsistent(path+".network_mode", fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+	}
+}
+
+// variables reports the secrets and configs that services use and whose variable is
+// not set: a container would find an empty file.
+func (c *checker) variables() {
+	used := map[string]string{}
+	use := func(kind, source string, objects map[string]types.FileObjectConfig) {
+		if variable := objects[source].Environment; variable != "" {
+			used[kind+"."+source+".environment"] = variable
+		}
+	}
+	secrets := map[string]types.FileObjectConfig{}
+	for name, s := range c.project.Secrets {
+		secrets[name] = types.FileObjectConfig(s)
+	}
+	configs := map[string]types.FileObjectConfig{}
+	for name, s := range c.project.Configs {
+		configs[name] = types.FileObjectConfig(s)
+	}
+	for _, service := range c.project.Services {
+		for _, s := range service.Secrets {
+			use("secrets", s.Source, secrets)
+		}
+		for _, s := range service.Configs {
+			use("configs", s.Source, configs)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(used)) {
+		if _, set := c.project.Environment[used[path]]; !set {
+			c.found(path, fmt.Sprintf("variable %s is not set", used[path]), "set it in the environment or in .env")
+		}
 	}
 }
 

@@ -172,8 +172,25 @@ func (g *globalOptions) check() error {
 	return checkProjectName(g.projectName, "-p ")
 }
 
+// composeCommands are those of Docker Compose that are not written again, since it
+// does them on the projects of stackctl, too.
+var composeCommands = []string{
+	"attach", "commit", "cp", "export", "images", "kill", "pause", "port", "push", "rm", "stats", "top", "unpause", "volumes", "wait", "watch",
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	e := &usageError{text: fmt.Sprintf("there is no command %q", name), command: cmd.CommandPath()}
+	switch {
+	case slices.Contains(composeCommands, name):
+		e.hint = "`docker compose -p PROJECT " + name + "` does it on stackctl's projects, too"
+		return e
+	case name == "scale":
+		e.hint = "`stackctl up --scale SERVICE=NUMBER` sets the number of containers"
+		return e
+	case name == "create":
+		e.hint = "`stackctl up` makes containers, and starts them"
+		return e
+	}
 	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
 		slices.Sort(similar)
 		e.hint = "did you mean `" + cmd.CommandPath() + " " + strings.Join(similar, "` or `"+cmd.CommandPath()+" ") + "`?"
