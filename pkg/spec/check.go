@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/distribution/reference"
 )
 
 // Check reports every fault of a loaded project, sorted by path: all that
@@ -14,6 +15,7 @@ import (
 //
 //   - a dependency that must be healthy but has no healthcheck,
 //   - two services that publish one port of the host,
+//   - an image's name that is none,
 //   - a secret or a config of a variable that is not set,
 //   - start_interval without start_period, which the engine would ignore,
 //   - a restart policy that the engine does not know.
@@ -84,6 +86,11 @@ func (c *checker) inconsistent(path, message, hint string, about ...string) {
 func (c *checker) image(path string, s types.ServiceConfig) {
 	if s.Build == nil && s.Image == "" && s.Provider == nil {
 		c.inconsistent(path, "has neither an image nor a build", "set image or build", path+".image", path+".build")
+	}
+	if s.Image != "" {
+		if _, err := reference.ParseNormalizedNamed(s.Image); err != nil {
+			c.found(path+".image", fmt.Sprintf("%q is not the name of an image: %v", s.Image, err), "")
+		}
 	}
 	if s.Build == nil {
 		return

@@ -194,6 +194,15 @@ volumes:
 			},
 		},
 		{
+			"names of images",
+			"services:\n  a: {image: \"al pine\"}\n  b: {image: \"alpine:${TAG}\"}\n  c: {image: Alpine}\n  d: {image: \"host:5000/a/b@sha256:" + strings.Repeat("0", 64) + "\"}\n",
+			[]string{
+				`services.a.image: "al pine" is not the name of an image: invalid reference format`,
+				`services.b.image: "alpine:" is not the name of an image: invalid reference format`,
+				`services.c.image: "Alpine" is not the name of an image: invalid reference format: repository name (library/Alpine) must be lowercase`,
+			},
+		},
+		{
 			"secrets and configs of variables",
 			`
 services:

@@ -42,6 +42,8 @@ type globalOptions struct {
 	// unnamed says that the command's output is nothing but its result, without a line
 	// that names the stack.
 	unnamed bool
+	// versioned are the files that have a version, which means nothing any more.
+	versioned []string
 	// current is the source that the command works with; nil until it is known.
 	current *source
 	named   sync.Once // guards the line that names it

@@ -35,6 +35,9 @@ func runValidate(ctx context.Context, app *App, g *globalOptions) error {
 		return err
 	}
 	g.announce()
+	for _, file := range g.versioned {
+		g.warn(file + ": version means nothing any more, and can be left out")
+	}
 	if err := g.checkFields(p); err != nil {
 		return err
 	}
