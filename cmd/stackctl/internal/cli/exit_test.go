@@ -244,19 +244,28 @@ func TestHintAfterFailure(t *testing.T) {
 		want string
 	}{
 		{
-			"never started", plan.StartContainer{Container: web}, errors.New("no such command"), nil,
+			"never started",
+			plan.StartContainer{Container: web},
+			errors.New("no such command"), nil,
 			"correct that in the stack; `stackctl up` again goes on from here",
 		},
 		{
-			"started and gone", plan.StartContainer{Container: web}, errors.New("hook failed"), []engine.LogLine{{Text: "x"}},
+			"started and gone",
+			plan.StartContainer{Container: web},
+			errors.New("hook failed"),
+			[]engine.LogLine{{Text: "x"}},
 			"`stackctl logs web` shows more",
 		},
 		{
-			"name taken", plan.CreateContainer{Container: web}, classed(errdefs.ErrConflict, "in use"), nil,
+			"name taken",
+			plan.CreateContainer{Container: web},
+			classed(errdefs.ErrConflict, "in use"), nil,
 			"`docker rm shop-web-1` removes the container that has the name, if nobody needs it; or give the service another container_name",
 		},
 		{
-			"not what the engine takes", plan.ReplaceContainer{New: web}, classed(errdefs.ErrInvalidArgument, "6MB"), nil,
+			"not what the engine takes",
+			plan.ReplaceContainer{New: web},
+			classed(errdefs.ErrInvalidArgument, "6MB"), nil,
 			"correct that in the stack; `stackctl up` again goes on from here",
 		},
 		{
@@ -265,19 +274,26 @@ func TestHintAfterFailure(t *testing.T) {
 			}}, errors.New("bind source path does not exist"), nil, "gone",
 		},
 		{
-			"build from a Dockerfile", plan.BuildImage{Service: &dockerfile},
+			"build from a Dockerfile",
+			plan.BuildImage{Service: &dockerfile},
 			errors.New("exit code 1"), nil, "mend the Dockerfile or what it copies, and run this again",
 		},
 		{
-			"network in use", plan.RemoveNetwork{Network: state.Network{Name: "shop_net"}}, classed(errdefs.ErrPermissionDenied, "active endpoints"), nil,
+			"network in use",
+			plan.RemoveNetwork{Network: state.Network{Name: "shop_net"}},
+			classed(errdefs.ErrPermissionDenied, "active endpoints"), nil,
 			"`docker network inspect shop_net` names the containers that are on it, and `docker network disconnect shop_net CONTAINER` takes one off",
 		},
 		{
-			"volume in use", plan.RemoveVolume{Volume: state.Volume{Name: "shop_data"}}, classed(errdefs.ErrConflict, "in use"), nil,
+			"volume in use",
+			plan.RemoveVolume{Volume: state.Volume{Name: "shop_data"}},
+			classed(errdefs.ErrConflict, "in use"), nil,
 			"`docker ps -a --filter volume=shop_data` names the containers that use it",
 		},
 		{
-			"anything while removing", plan.RemoveContainer{}, errors.New("disk full"), nil,
+			"anything while removing",
+			plan.RemoveContainer{},
+			errors.New("disk full"), nil,
 			"`stackctl down` again goes on from here",
 		},
 	} {
