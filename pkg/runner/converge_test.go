@@ -125,6 +125,20 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// What the run had not touched was not rolled back.
+func TestRollbackOfNothing(t *testing.T) {
+	e := newEngine()
+	up(t, e, `{services: {web: {image: web}}}`, runner.UpOptions{})
+	_, err := runner.New(e).Up(t.Context(), project(t, `{services: {web: {image: gone}}}`), runner.UpOptions{Rollback: true})
+	var failed *runner.FailedError
+	if !errors.As(err, &failed) {
+		t.Fatalf("got %v", err)
+	}
+	if len(failed.RolledBack) > 0 || failed.Rollback != nil {
+		t.Errorf("rolled back %v, %v", failed.RolledBack, failed.Rollback)
+	}
+}
+
 // One that cannot come back keeps no other from it.
 func TestRollbackOfSeveral(t *testing.T) {
 	const before = `

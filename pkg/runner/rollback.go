@@ -48,7 +48,9 @@ func (r *Runner) rollBack(ctx context.Context, report *Report, info engine.Info,
 	var names []string
 	for _, op := range failed {
 		there := slices.ContainsFunc(observed.Containers, func(c state.Container) bool { return c.ID == op.Old.ID })
-		if there && !lost[op.New.Service] {
+		// One whose turn had not come is as it was, which is no rollback.
+		touched := !plan.Rollback([]plan.ReplaceContainer{op}, observed).Empty()
+		if there && touched && !lost[op.New.Service] {
 			names = append(names, op.Old.Name)
 		}
 	}

@@ -327,6 +327,13 @@ func TestStatus(t *testing.T) {
 			Ports:  []state.Port{{HostPort: 8080, ContainerPort: 80, Protocol: "tcp"}},
 		},
 	}}
+	for i := range want.Containers {
+		there, err := e.Inspect(t.Context(), want.Containers[i].Container)
+		if err != nil || there.ID == "" {
+			t.Fatal(there, err)
+		}
+		want.Containers[i].ID = there.ID
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}

@@ -25,6 +25,8 @@ type Status struct {
 type ContainerStatus struct {
 	Service   string `json:"service" yaml:"service"`
 	Container string `json:"container" yaml:"container"`
+	// ID is the engine's; empty for one that is missing.
+	ID string `json:"id" yaml:"id"`
 	// State is the engine's, or "missing".
 	State string `json:"state" yaml:"state"`
 	// Health is starting, healthy or unhealthy; empty without a healthcheck.
@@ -102,7 +104,7 @@ func (r *Runner) Status(ctx context.Context, p *types.Project, o StatusOptions) 
 
 func rowOf(c state.Container) ContainerStatus {
 	return ContainerStatus{
-		Service: c.Service, Container: c.Name, State: c.State, Health: c.Health,
+		Service: c.Service, Container: c.Name, ID: c.ID, State: c.State, Health: c.Health,
 		Uptime: c.Status, Ports: append([]state.Port{}, c.Ports...), Image: c.Image,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/distribution/reference"
 )
 
 // Check reports every fault of a loaded project, sorted by path: all that
@@ -14,6 +15,8 @@ import (
 //
 //   - a dependency that must be healthy but has no healthcheck,
 //   - two services that publish one port of the host,
+//   - an image's name that is none,
+//   - a secret or a config of a variable that is not set,
 //   - start_interval without start_period, which the engine would ignore,
 //   - a restart policy that the engine does not know.
 //
@@ -64,6 +67,7 @@ func check(p *types.Project) []finding {
 			c.inconsistent("secrets."+name, "has no source", "set file or environment")
 		}
 	}
+	c.variables()
 	c.cycles()
 	c.ports()
 	return c.findings
@@ -82,6 +86,11 @@ func (c *checker) inconsistent(path, message, hint string, about ...string) {
 func (c *checker) image(path string, s types.ServiceConfig) {
 	if s.Build == nil && s.Image == "" && s.Provider == nil {
 		c.inconsistent(path, "has neither an image nor a build", "set image or build", path+".image", path+".build")
+	}
+	if s.Image != "" {
+		if _, err := reference.ParseNormalizedNamed(s.Image); err != nil {
+			c.found(path+".image", fmt.Sprintf("%q is not the name of an image: %v", s.Image, err), "")
+		}
 	}
 	if s.Build == nil {
 		return
@@ -118,6 +127,38 @@ func (c *checker) references(path string, s types.ServiceConfig) {
 	}
 	if name, shared := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); shared && !has(c.project.Services, name) {
 		c.inconsistent(path+".network_mode", fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+	}
+}
+
+// variables reports the secrets and configs that services use and whose variable is
+// not set: a container would find an empty file.
+func (c *checker) variables() {
+	used := map[string]string{}
+	use := func(kind, source string, objects map[string]types.FileObjectConfig) {
+		if variable := objects[source].Environment; variable != "" {
+			used[kind+"."+source+".environment"] = variable
+		}
+	}
+	secrets := map[string]types.FileObjectConfig{}
+	for name, s := range c.project.Secrets {
+		secrets[name] = types.FileObjectConfig(s)
+	}
+	configs := map[string]types.FileObjectConfig{}
+	for name, s := range c.project.Configs {
+		configs[name] = types.FileObjectConfig(s)
+	}
+	for _, service := range c.project.Services {
+		for _, s := range service.Secrets {
+			use("secrets", s.Source, secrets)
+		}
+		for _, s := range service.Configs {
+			use("configs", s.Source, configs)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(used)) {
+		if _, set := c.project.Environment[used[path]]; !set {
+			c.found(path, fmt.Sprintf("variable %s is not set", used[path]), "set it in the environment or in .env")
+		}
 	}
 }
 

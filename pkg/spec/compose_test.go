@@ -21,7 +21,9 @@ func stacks() map[string]*spec.Stack {
 }
 
 // password is all that the stacks need from outside.
-func password() map[string]string { return map[string]string{"POSTGRES_PASSWORD": "pa$$word"} }
+func password() map[string]string {
+	return map[string]string{"POSTGRES_PASSWORD": "pa$$word", "TOKEN": "t0ken", "FLAGS": "none"}
+}
 
 func TestComposeText(t *testing.T) {
 	for name, stack := range stacks() {

@@ -194,6 +194,33 @@ volumes:
 			},
 		},
 		{
+			"names of images",
+			"services:\n  a: {image: \"al pine\"}\n  b: {image: \"alpine:${TAG}\"}\n  c: {image: Alpine}\n  d: {image: \"host:5000/a/b@sha256:" + strings.Repeat("0", 64) + "\"}\n",
+			[]string{
+				`services.a.image: "al pine" is not the name of an image: invalid reference format`,
+				`services.b.image: "alpine:" is not the name of an image: invalid reference format`,
+				`services.c.image: "Alpine" is not the name of an image: invalid reference format: repository name (library/Alpine) must be lowercase`,
+			},
+		},
+		{
+			"secrets and configs of variables",
+			`
+services:
+  f: {image: x, secrets: [made, given], configs: [flags]}
+  off: {image: x, secrets: [unused], profiles: [debug]}
+secrets:
+  made: {environment: MADE}
+  given: {environment: GIVEN}
+  unused: {environment: UNUSED}
+configs:
+  flags: {environment: FLAGS}
+`,
+			[]string{
+				`configs.flags.environment: variable FLAGS is not set — set it in the environment or in .env`,
+				`secrets.made.environment: variable MADE is not set — set it in the environment or in .env`,
+			},
+		},
+		{
 			"what only the loader knows",
 			"services:\n  e:\n    image: x\n    cpus: 2\n    restart: never\n    deploy: {resources: {limits: {cpus: \"1\"}}}\n",
 			[]string{
@@ -210,7 +237,7 @@ volumes:
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 3 { // whatever order maps are ranged over
-				_, err := spec.Load(t.Context(), spec.LoadOptions{Content: []byte(tt.text)})
+				_, err := spec.Load(t.Context(), spec.LoadOptions{Content: []byte(tt.text), Env: map[string]string{"GIVEN": ""}})
 				got := faults(t, err)
 				for i := range got {
 					got[i] = strings.ReplaceAll(got[i], workingDir(t)+string(filepath.Separator), "")

@@ -96,7 +96,7 @@ func (a *App) run(ctx context.Context, args []string, redirect func(warn func(st
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
-	redirect(global.warn)
+	redirect(global.logged)
 	err := root.ExecuteContext(ctx)
 	return global.report(ctx, asUsage(err))
 }
@@ -164,6 +164,23 @@ func (g *globalOptions) displayOptions(project string) display.Options {
 func (g *globalOptions) warn(text string) {
 	g.announce()
 	display.Message(g.displayOptions(""), event.Warning, text)
+}
+
+// obsoleteVersion ends what compose-go logs of a file with a version, which has no
+// other sign.
+const obsoleteVersion = ": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
+
+// logged warns of what compose-go logs. A version harms nobody, and many files have
+// one: only validate tells of it.
+func (g *globalOptions) logged(text string) {
+	if file, found := strings.CutSuffix(text, obsoleteVersion); found {
+		if file == "-" {
+			file = "standard input"
+		}
+		g.versioned = append(g.versioned, shown(g.app.Dir, file))
+		return
+	}
+	g.warn(text)
 }
 
 // note tells what was done beside the command's result.

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,6 +74,31 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 			if err := cmd.ParseFlags(strings.Fields(words)); err != nil {
 				t.Errorf("%s: %q: %v", cmd.Name(), strings.TrimSpace(line), err)
 			}
+		}
+	}
+}
+
+// Every old file has a version: only the command that looks for faults tells of it.
+// What else compose-go logs is a warning of each command.
+func TestWhatComposeGoLogs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "compose.yaml")
+	if err := os.WriteFile(file, []byte("services: {web: {image: nginx}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for command, want := range map[string]string{
+		"validate": "warning: something else\nstack shop from compose.yaml\nwarning: compose.yaml: version means nothing any more, and can be left out\n",
+		"config":   "warning: something else\n",
+	} {
+		var out, errs bytes.Buffer
+		app := &App{Streams: Streams{Out: &out, Err: &errs}, Dir: dir}
+		code := app.run(t.Context(), []string{"-p", "shop", command}, func(warn func(string)) {
+			warn(file + obsoleteVersion)
+			warn("something else")
+		})
+		if diff := cmp.Diff(want, errs.String()); diff != "" || code != exitDone {
+			t.Errorf("%s: code %d (-want +got):\n%s", command, code, diff)
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/containerd/errdefs"
 	"github.com/spf13/pflag"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
@@ -16,6 +18,7 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/bundle"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
+	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec"
 )
 
@@ -88,6 +91,12 @@ func (g *globalOptions) report(ctx context.Context, err error) int {
 		return exitDone
 	}
 	v := judge(ctx, err, g.current.portVariables())
+	v.hint = g.addressed(v.hint)
+	for i := range v.lines {
+		if v.plainly {
+			v.lines[i] = g.addressed(v.lines[i])
+		}
+	}
 	if len(v.lines) == 0 && v.hint == "" {
 		return v.code
 	}
@@ -204,6 +213,8 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		v.code, v.hint = exitInvalid, program.hint()
 	case errors.As(err, &missing):
 		v.lines, v.hint = strings.Split(err.Error(), "\n"), missingHint
+	case errors.Is(err, plan.ErrMissing), errors.Is(err, plan.ErrConflict), errors.Is(err, plan.ErrKeepsData):
+		v.lines = each(err)
 	case errors.As(err, &damaged):
 		v.hint = "copy it again, or make it anew with `stackctl bundle`"
 	case errors.As(err, &platform):
@@ -219,6 +230,26 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		}
 	}
 	return v
+}
+
+// each gives the texts of errors that [errors.Join] has joined, or of the one
+// that err is, without the word for the class of what stands in a plan's way.
+func each(err error) []string {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var lines []string
+		for _, err := range joined.Unwrap() {
+			lines = append(lines, each(err)...)
+		}
+		return lines
+	}
+	text := err.Error()
+	for _, class := range []error{plan.ErrMissing, plan.ErrConflict, plan.ErrKeepsData} {
+		if errors.Is(err, class) {
+			text = strings.TrimPrefix(text, class.Error()+": ")
+		}
+	}
+	return []string{text}
 }
 
 // isFlagError says that a flag could not be read.
@@ -257,7 +288,7 @@ func judgeFailure(failed *runner.FailedError) verdict {
 	case failed.Rollback != nil:
 		v.lines = append(v.lines, failed.Rollback.Error())
 	case len(failed.RolledBack) > 0:
-		v.hint = list(failed.RolledBack) + " rolled back to what was there before; " + v.hint
+		v.hint = strings.TrimSuffix(list(failed.RolledBack)+" rolled back to what was there before; "+v.hint, "; ")
 	}
 	return v
 }
@@ -265,8 +296,13 @@ func judgeFailure(failed *runner.FailedError) verdict {
 // failureHint says what to do after a node of a plan failed.
 func failureHint(f runner.Failure) string {
 	var notReady *runner.NotReadyError
-	switch f.Node.Op.(type) {
-	case plan.WaitReady, plan.StartContainer:
+	switch op := f.Node.Op.(type) {
+	case plan.StartContainer:
+		if len(f.Log) == 0 { // it never ran, so its log shows nothing
+			return "correct that in the stack; " + againHint
+		}
+		return "`stackctl logs " + f.Service + "` shows more"
+	case plan.WaitReady:
 		hint := "`stackctl logs " + f.Service + "` shows more"
 		if errors.As(f.Err, &notReady) && notReady.TimedOut {
 			hint += "; --wait-timeout gives it more time"
@@ -275,11 +311,45 @@ func failureHint(f runner.Failure) string {
 	case plan.PullImage:
 		return pullHint(f.Err)
 	case plan.BuildImage:
-		return "mend the build, or try the other builder: --builder go or --builder engine"
-	case plan.StopContainer, plan.RemoveContainer, plan.RemoveNetwork, plan.RemoveVolume, plan.RemoveImage:
-		return "`stackctl down` again goes on from here"
+		if op.Service != nil && op.Service.Config.Build != nil && op.Service.Config.Build.Extensions[spec.BuildExtension] != nil {
+			return "mend the build, or try the other builder: --builder go or --builder engine"
+		}
+		return "mend the Dockerfile or what it copies, and run this again"
+	case plan.CreateContainer:
+		return createHint(op.Container, f.Err)
+	case plan.ReplaceContainer:
+		return createHint(op.New, f.Err)
+	case plan.RemoveNetwork:
+		if name := op.Network.Name; errdefs.IsConflict(f.Err) || errdefs.IsPermissionDenied(f.Err) {
+			return "`docker network inspect " + name + "` names the containers that are on it, and `docker network disconnect " + name + " CONTAINER` takes one off"
+		}
+	case plan.RemoveVolume:
+		if errdefs.IsConflict(f.Err) {
+			return "`docker ps -a --filter volume=" + op.Volume.Name + "` names the containers that use it"
+		}
+	case plan.StopContainer, plan.RemoveContainer, plan.RemoveImage:
+	default:
+		return againHint
 	}
-	return "`stackctl up` again goes on from here"
+	return "`stackctl down` again goes on from here"
+}
+
+const againHint = "`stackctl up` again goes on from here"
+
+// createHint says what to do about a container that the engine does not make.
+func createHint(c state.ContainerSpec, err error) string {
+	if errdefs.IsConflict(err) {
+		return "`docker rm " + c.Name + "` removes the container that has the name, if nobody needs it; or give the service another container_name"
+	}
+	for _, f := range c.Files {
+		if _, missing := os.Stat(f.Source); f.Source != "" && errors.Is(missing, fs.ErrNotExist) {
+			return "there is no file " + f.Source + ", which is a config or a secret: write it, or correct its path"
+		}
+	}
+	if errdefs.IsInvalidArgument(err) {
+		return "correct that in the stack; " + againHint
+	}
+	return againHint
 }
 
 // missingHint says what brings images in without a registry.

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackctl/stackctl/pkg/runner"
@@ -174,6 +178,12 @@ func TestJudge(t *testing.T) {
 			},
 		},
 		{
+			name: "all that stands in a plan's way", err: fmt.Errorf("%w", errors.Join(
+				fmt.Errorf("%w: network x is external", plan.ErrMissing), fmt.Errorf("%w: volume y differs", plan.ErrKeepsData),
+			)),
+			want: verdict{code: 1, lines: []string{"network x is external", "volume y differs"}},
+		},
+		{
 			name: "interrupted", ctx: interrupted,
 			err: &runner.InterruptedError{Cause: context.Cause(interrupted), Running: []string{"shop-a-1", "shop-b-1", "shop-c-1"}},
 			want: verdict{
@@ -208,6 +218,121 @@ func TestJudge(t *testing.T) {
 			got := judge(ctx, c.err, (&source{stack: builtIn("")}).portVariables())
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(verdict{}, logTail{})); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// classed is an error with a text, of a class.
+func classed(class error, text string) error { return fmt.Errorf("%s%w", text, quiet{class}) }
+
+type quiet struct{ error }
+
+func (quiet) Error() string   { return "" }
+func (q quiet) Unwrap() error { return q.error }
+
+func TestHintAfterFailure(t *testing.T) {
+	t.Parallel()
+	web := state.ContainerSpec{Name: "shop-web-1"}
+	var dockerfile state.ServiceSpec
+	dockerfile.Config.Build = &types.BuildConfig{}
+	for _, c := range []struct {
+		name string
+		op   plan.Op
+		err  error
+		log  []engine.LogLine
+		want string
+	}{
+		{
+			"never started",
+			plan.StartContainer{Container: web},
+			errors.New("no such command"), nil,
+			"correct that in the stack; `stackctl up` again goes on from here",
+		},
+		{
+			"started and gone",
+			plan.StartContainer{Container: web},
+			errors.New("hook failed"),
+			[]engine.LogLine{{Text: "x"}},
+			"`stackctl logs web` shows more",
+		},
+		{
+			"name taken",
+			plan.CreateContainer{Container: web},
+			classed(errdefs.ErrConflict, "in use"), nil,
+			"`docker rm shop-web-1` removes the container that has the name, if nobody needs it; or give the service another container_name",
+		},
+		{
+			"not what the engine takes",
+			plan.ReplaceContainer{New: web},
+			classed(errdefs.ErrInvalidArgument, "6MB"), nil,
+			"correct that in the stack; `stackctl up` again goes on from here",
+		},
+		{
+			"secret without a file", plan.CreateContainer{Container: state.ContainerSpec{
+				Name: "shop-web-1", Files: []state.File{{Source: filepath.Join(t.TempDir(), "gone"), Target: "/run/secrets/x"}},
+			}}, errors.New("bind source path does not exist"), nil, "gone",
+		},
+		{
+			"build from a Dockerfile",
+			plan.BuildImage{Service: &dockerfile},
+			errors.New("exit code 1"), nil, "mend the Dockerfile or what it copies, and run this again",
+		},
+		{
+			"network in use",
+			plan.RemoveNetwork{Network: state.Network{Name: "shop_net"}},
+			classed(errdefs.ErrPermissionDenied, "active endpoints"), nil,
+			"`docker network inspect shop_net` names the containers that are on it, and `docker network disconnect shop_net CONTAINER` takes one off",
+		},
+		{
+			"volume in use",
+			plan.RemoveVolume{Volume: state.Volume{Name: "shop_data"}},
+			classed(errdefs.ErrConflict, "in use"), nil,
+			"`docker ps -a --filter volume=shop_data` names the containers that use it",
+		},
+		{
+			"anything while removing",
+			plan.RemoveContainer{},
+			errors.New("disk full"), nil,
+			"`stackctl down` again goes on from here",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := failure(c.op, "web", c.err)
+			f.Log = c.log
+			if got := failureHint(f); got != c.want && (c.want != "gone" || !strings.Contains(got, "a config or a secret")) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAddressedHints(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, hint, want string
+		g                *globalOptions
+	}{
+		{"nothing given", "`stackctl up` goes on", "`stackctl up` goes on", &globalOptions{}},
+		{
+			"all that finds a stack", "`stackctl logs web` shows more", "`stackctl -f 'my shop/compose.yaml' --profile '*' -p two -H tcp://x logs web` shows more",
+			&globalOptions{files: []string{"my shop/compose.yaml"}, profiles: []string{"*"}, projectName: "two", host: "tcp://x"},
+		},
+		{
+			"what was read once", "`stackctl up` goes on, `stackctl down` removes", "`stackctl -f - up` goes on, `stackctl -p shop down` removes",
+			&globalOptions{files: []string{"-"}, current: &source{name: "shop"}},
+		},
+		{"help is the same everywhere", "`stackctl up --help` shows what there is", "`stackctl up --help` shows what there is", &globalOptions{projectName: "two"}},
+		{
+			"another machine", "`stackctl bundle` there and `stackctl up --bundle` here", "`stackctl bundle` there and `stackctl up --bundle` here",
+			&globalOptions{projectName: "two"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.g.addressed(c.hint); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}

@@ -51,7 +51,9 @@ their standard error is shown on the standard output, too.`,
 	flags.VarP(newTail(&opts.tail), "tail", "n", "the last `lines` of each container only, or all")
 	flags.StringVar(&opts.since, "since", "", "nothing older: a `time` (2006-01-02T15:04:05Z) or how long ago (10m)")
 	flags.BoolVarP(&opts.timestamps, "timestamps", "t", false, "the time in front of each line")
-	flags.BoolVar(&opts.noPrefix, "no-prefix", false, "no container's name in front of each line")
+	flags.BoolVar(&opts.noPrefix, "no-log-prefix", false, "no container's name in front of each line")
+	flags.BoolVar(&opts.noPrefix, "no-prefix", false, "the same")
+	_ = flags.MarkHidden("no-prefix") // a flag that is there
 	return cmd
 }
 

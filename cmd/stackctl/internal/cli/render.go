@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec/render/compose"
 	"github.com/stackctl/stackctl/pkg/spec/render/gosource"
 )
@@ -17,6 +19,8 @@ type renderOptions struct {
 	output  string
 	format  format
 	resolve bool
+	// quiet prints nothing, services and images print names in place of the stack.
+	quiet, services, images bool
 }
 
 func newRenderCommand(g *globalOptions) *cobra.Command {
@@ -30,7 +34,10 @@ func newRenderCommand(g *globalOptions) *cobra.Command {
 github.com/stackctl/stackctl/pkg/spec and prints that file.
 
 Variables stay ${VARIABLES}, so there is no secret in the file. With --resolve
-they have their values, the password too.`,
+they have their values, the password too.
+
+The names alone, and --quiet, are of the services whose profile is active, with
+the variables as they are.`,
 		Example: `  # A file for Docker Compose
   stackctl render > compose.yml
 
@@ -38,7 +45,10 @@ they have their values, the password too.`,
   stackctl render --format go > main.go
 
   # What this machine would run
-  stackctl render --resolve`,
+  stackctl render --resolve
+
+  # The services, one a line, for a script
+  stackctl config --services`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRender(cmd.Context(), g.app, opts) },
 	}
@@ -46,12 +56,38 @@ they have their values, the password too.`,
 	flags.StringVarP(&opts.output, "output", "o", "", "write to a `file` instead of the standard output")
 	flags.Var(newChoice(&opts.format, formatYAML, formatJSON, formatGo), "format", "how to print: yaml, json, or go for a Go program")
 	flags.BoolVar(&opts.resolve, "resolve", false, "fill in the values of variables, secrets too")
+	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "check the stack and print nothing")
+	flags.BoolVar(&opts.services, "services", false, "print the names of the services, one a line")
+	flags.BoolVar(&opts.images, "images", false, "print the names of the images, one a line")
 	_ = cmd.MarkFlagFilename("output")
 	return cmd
 }
 
+// check looks at the flags together.
+func (o *renderOptions) check() error {
+	var parts int
+	for _, part := range []bool{o.quiet, o.services, o.images} {
+		if part {
+			parts++
+		}
+	}
+	switch {
+	case parts > 1:
+		return &usageError{text: "--quiet, --services and --images print different things", hint: "keep one of them"}
+	case parts > 0 && (o.output != "" || o.format != formatYAML || o.resolve):
+		return &usageError{text: "--quiet, --services and --images do not print the stack", hint: "leave --output, --format and --resolve out"}
+	}
+	return nil
+}
+
 func runRender(ctx context.Context, app *App, o *renderOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	o.overwrites, o.unnamed = true, true
+	if o.quiet || o.services || o.images {
+		return o.printParts(ctx, app)
+	}
 	text, err := o.text(ctx)
 	if err != nil {
 		return err
@@ -71,6 +107,41 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 	}
 	if err := writeWhole(within(app.Dir, o.output), text, mode); err != nil {
 		return fmt.Errorf("write the compose file: %w", err)
+	}
+	return nil
+}
+
+// printParts prints what a script wants to know of the stack, a name a line.
+func (o *renderOptions) printParts(ctx context.Context, app *App) error {
+	s, err := o.source(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	var lines []string
+	switch {
+	case o.quiet:
+		return o.checkFields(p)
+	case o.services:
+		lines = p.ServiceNames()
+	case o.images:
+		desired, err := state.Flatten(p)
+		if err != nil {
+			return err
+		}
+		for _, service := range desired.Services {
+			lines = append(lines, service.Image)
+		}
+		slices.Sort(lines)
+		lines = slices.Compact(lines)
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(app.Out, line); err != nil {
+			return err
+		}
 	}
 	return nil
 }

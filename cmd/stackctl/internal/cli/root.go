@@ -42,6 +42,8 @@ type globalOptions struct {
 	// unnamed says that the command's output is nothing but its result, without a line
 	// that names the stack.
 	unnamed bool
+	// versioned are the files that have a version, which means nothing any more.
+	versioned []string
 	// current is the source that the command works with; nil until it is known.
 	current *source
 	named   sync.Once // guards the line that names it
@@ -50,6 +52,7 @@ type globalOptions struct {
 // newRootCommand makes the whole tree. Without a command it prints the help, as
 // docker does, and ends with 0.
 func newRootCommand(g *globalOptions) *cobra.Command {
+	var version bool
 	cmd := &cobra.Command{
 		Use:   "stackctl",
 		Short: "Bring a stack of containers up on a Docker Engine, and down again",
@@ -93,7 +96,12 @@ signal n (130 for Ctrl-C).`,
 			}
 			return nil
 		},
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return runVersion(cmd.Context(), g.app, &versionOptions{format: formatText})
+			}
+			return cmd.Help()
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.check() },
 	}
 	// What stands before the command's name is the root's to parse: -f names a file
@@ -126,6 +134,7 @@ signal n (130 for Ctrl-C).`,
 	// The root's own flags have to be known before one of its commands is looked for.
 	cmd.Flags().SortFlags = false
 	cmd.Flags().AddFlagSet(flags)
+	cmd.Flags().BoolVarP(&version, "version", "v", false, "print the version of stackctl")
 
 	cmd.AddGroup(&cobra.Group{ID: "run", Title: "Run:"}, &cobra.Group{ID: "stack", Title: "Look at the stack:"}, &cobra.Group{ID: "other", Title: "Other:"})
 	add := func(group string, commands ...*cobra.Command) {
@@ -165,8 +174,25 @@ func (g *globalOptions) check() error {
 	return checkProjectName(g.projectName, "-p ")
 }
 
+// composeCommands are those of Docker Compose that are not written again, since it
+// does them on the projects of stackctl, too.
+var composeCommands = []string{
+	"attach", "commit", "cp", "export", "images", "kill", "pause", "port", "push", "rm", "stats", "top", "unpause", "volumes", "wait", "watch",
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
 	e := &usageError{text: fmt.Sprintf("there is no command %q", name), command: cmd.CommandPath()}
+	switch {
+	case slices.Contains(composeCommands, name):
+		e.hint = "`docker compose -p PROJECT " + name + "` does it on stackctl's projects, too"
+		return e
+	case name == "scale":
+		e.hint = "`stackctl up --scale SERVICE=NUMBER` sets the number of containers"
+		return e
+	case name == "create":
+		e.hint = "`stackctl up` makes containers, and starts them"
+		return e
+	}
 	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
 		slices.Sort(similar)
 		e.hint = "did you mean `" + cmd.CommandPath() + " " + strings.Join(similar, "` or `"+cmd.CommandPath()+" ") + "`?"

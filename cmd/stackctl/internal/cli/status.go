@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -19,6 +20,10 @@ import (
 type statusOptions struct {
 	*globalOptions
 	format   format
+	services []string
+	quiet    bool
+	names    bool
+	all      bool
 	watch    bool
 	exitCode bool
 }
@@ -26,13 +31,14 @@ type statusOptions struct {
 func newStatusCommand(g *globalOptions) *cobra.Command {
 	opts := &statusOptions{globalOptions: g, format: formatTable}
 	cmd := &cobra.Command{
-		Use:     "status",
+		Use:     "status [SERVICE...]",
 		Aliases: []string{"ps"},
 		Short:   "Show the stack's containers, and how they differ from the stack",
 		Long: `Show the stack's containers, and how they differ from the stack.
 
 With --exit-code the exit code is 0 when every container of the stack is as it
-should be, and 1 when one is missing, stopped or unhealthy.`,
+should be, and 1 when one is missing, stopped or unhealthy. With services named,
+only theirs are shown and count.`,
 		Example: `  # A table
   stackctl status
 
@@ -40,12 +46,21 @@ should be, and 1 when one is missing, stopped or unhealthy.`,
   stackctl status -w
 
   # In a script
-  stackctl status --exit-code >/dev/null || stackctl up`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), g.app, opts) },
+  stackctl status --exit-code >/dev/null || stackctl up
+
+  # For another command
+  docker inspect $(stackctl ps -q webapp)`,
+		ValidArgsFunction: g.completeServices,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opts.services = args
+			return runStatus(cmd.Context(), g.app, opts)
+		},
 	}
 	flags := cmd.Flags()
 	flags.Var(newChoice(&opts.format, formatTable, formatJSON, formatYAML), "format", "how to print: table, json or yaml")
+	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "print the ids of the containers that run, and nothing else")
+	flags.BoolVar(&opts.names, "services", false, "print the names of the services that run, and nothing else")
+	flags.BoolVarP(&opts.all, "all", "a", false, "with -q and --services, those that do not run, too; a table has them anyway")
 	flags.BoolVarP(&opts.watch, "watch", "w", false, "print again with every change, until Ctrl-C")
 	flags.BoolVar(&opts.exitCode, "exit-code", false, "exit with 1 unless every service is as it should be")
 	return cmd
@@ -56,6 +71,12 @@ func (o *statusOptions) check() error {
 	if o.watch && o.exitCode {
 		return &usageError{text: "--watch has no end of which --exit-code could tell", hint: "keep one of them"}
 	}
+	if o.quiet && o.names {
+		return &usageError{text: "--quiet and --services print different things", hint: "keep one of them"}
+	}
+	if (o.quiet || o.names) && (o.watch || o.format != formatTable) {
+		return &usageError{text: "--quiet and --services print plain lines, once", hint: "leave --watch and --format out"}
+	}
 	return nil
 }
 
@@ -63,7 +84,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	o.unnamed = o.format != formatTable
+	o.unnamed = o.format != formatTable || o.quiet || o.names
 	s, err := o.source(ctx)
 	if err != nil {
 		return err
@@ -81,7 +102,17 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 	if !s.knowsPassword() || s.byLabels {
 		options.SkipDefinitions = true
 	}
-	look := func() (runner.Status, error) { return runner.New(e).Status(ctx, p, options) }
+	if err := s.checkKnown(ctx, e, o.services); err != nil {
+		return err
+	}
+	look := func() (runner.Status, error) {
+		status, err := runner.New(e).Status(ctx, p, options)
+		if len(o.services) > 0 {
+			isOther := func(c runner.ContainerStatus) bool { return !slices.Contains(o.services, c.Service) }
+			status.Containers = slices.DeleteFunc(status.Containers, isOther)
+		}
+		return status, err
+	}
 	if s.assumed {
 		if s.byLabels, err = s.isForeign(ctx, e); err != nil {
 			return err
@@ -127,8 +158,26 @@ func (o *statusOptions) printStatus(w io.Writer, status runner.Status) error {
 		}
 		return writeYAML(w, status)
 	default:
+	}
+	if !o.quiet && !o.names {
 		return o.printTable(w, status)
 	}
+	var lines []string
+	for _, c := range status.Containers {
+		line := c.ID
+		if o.names {
+			line = c.Service
+		}
+		if isThere(c) && (o.all || c.State == "running") && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *statusOptions) printTable(w io.Writer, status runner.Status) error {
@@ -141,7 +190,7 @@ func (o *statusOptions) printTable(w io.Writer, status runner.Status) error {
 			drift = "" // nothing is known that it could differ from
 		case c.Orphan:
 			drift = "not in the stack"
-		case !isThere(c): // its state says it
+		case !isThere(c), drift == "is "+c.State: // its state says it
 			drift = ""
 		}
 		rows = append(rows, []string{

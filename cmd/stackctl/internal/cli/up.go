@@ -22,6 +22,7 @@ type upOptions struct {
 	build         bool
 	builder       runner.BuilderMode
 	pull          runner.PullPolicy
+	quietPull     bool
 	forceRecreate bool
 	noRecreate    bool
 	noDeps        bool
@@ -75,6 +76,7 @@ services named, only they and what they depend on are brought up.`,
 	flags.BoolVar(&opts.build, "build", false, "build images that are there already, too")
 	flags.Var(newChoice(&opts.builder, runner.BuilderAuto, runner.BuilderGo, runner.BuilderEngine), "builder", "what builds: auto, go (the host's Go toolchain) or engine (the Dockerfile)")
 	flags.Var(newChoice(&opts.pull, runner.PullMissing, runner.PullAlways, runner.PullNever), "pull", "when to pull images: missing, always or never")
+	flags.BoolVar(&opts.quietPull, "quiet-pull", false, "pull without showing how far it is")
 	flags.BoolVar(&opts.forceRecreate, "force-recreate", false, "replace containers though nothing changed")
 	flags.BoolVar(&opts.noRecreate, "no-recreate", false, "keep containers though something changed")
 	flags.BoolVar(&opts.noDeps, "no-deps", false, "leave out what the named services depend on")
@@ -155,6 +157,9 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 	began := app.Now()
 	var report *runner.Report
 	err = o.watched(s.name, func(sink event.Sink) error {
+		if o.quietPull {
+			sink = quietPull{sink}
+		}
 		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Up(ctx, p, options)
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
 	"github.com/stackctl/stackctl/pkg/runner"
@@ -34,13 +35,26 @@ func runValidate(ctx context.Context, app *App, g *globalOptions) error {
 		return err
 	}
 	g.announce()
+	for _, file := range g.versioned {
+		g.warn(file + ": version means nothing any more, and can be left out")
+	}
+	if err := g.checkFields(p); err != nil {
+		return err
+	}
+	number := fmt.Sprintf("%d services", len(p.Services))
+	if len(p.Services) == 1 {
+		number = "1 service"
+	}
+	_, err = fmt.Fprintf(app.Out, "valid: project %s with %s\n", p.Name, number)
+	return err
+}
+
+// checkFields warns of fields that mean nothing to one engine, and refuses those
+// that it cannot do.
+func (g *globalOptions) checkFields(p *types.Project) error {
 	warnings, err := runner.CheckFields(p)
 	for _, warning := range warnings {
 		g.warn(warning)
 	}
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(app.Out, "valid: project %s with %d services\n", p.Name, len(p.Services))
 	return err
 }

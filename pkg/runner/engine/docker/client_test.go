@@ -337,3 +337,39 @@ func TestCancelledInfoIsNotUnreachable(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// Callers mean containers and networks by id; who reads an error knows their names.
+func TestErrorsNameWhatIsMeantByID(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	e := fake(t, speaking("1.44", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/containers/"+id+"/json"):
+			_, _ = w.Write([]byte(`{"Name": "/shop-web-1"}`))
+		case r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/networks/"+id):
+			_, _ = w.Write([]byte(`{"Name": "shop_default"}`))
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write([]byte(`{"message": "out of sorts"}`))
+		}
+	}))
+	var got []string
+	for _, err := range []error{
+		e.StartContainer(t.Context(), id),
+		e.StopContainer(t.Context(), id, nil),
+		e.RemoveContainer(t.Context(), id, false),
+		e.RemoveNetwork(t.Context(), id),
+		e.StartContainer(t.Context(), strings.Repeat("cd", 32)),
+	} {
+		got = append(got, err.Error())
+	}
+	want := []string{
+		`start container "shop-web-1": out of sorts`,
+		`stop container "shop-web-1": out of sorts`,
+		`remove container "shop-web-1": out of sorts`,
+		`remove network "shop_default": out of sorts`,
+		`start container "` + strings.Repeat("cd", 32) + `": out of sorts`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -3,10 +3,12 @@ package docker
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -21,6 +23,38 @@ import (
 // cleanupTimeout bounds what is undone after a failure, when the caller's ctx
 // may have ended already.
 const cleanupTimeout = 10 * time.Second
+
+// containerName gives the name of the container that a call has failed on, for the
+// error to name it as people know it: callers mean containers by id where names
+// move. What cannot be looked up keeps its id.
+func (e *Engine) containerName(ctx context.Context, id string, err error) string {
+	if err == nil || !isID(id) {
+		return id
+	}
+	there, inspectErr := e.api.ContainerInspect(ctx, id)
+	if inspectErr != nil || there.ContainerJSONBase == nil {
+		return id
+	}
+	return strings.TrimPrefix(there.Name, "/")
+}
+
+// networkName is containerName for networks.
+func (e *Engine) networkName(ctx context.Context, id string, err error) string {
+	if err == nil || !isID(id) {
+		return id
+	}
+	there, inspectErr := e.api.NetworkInspect(ctx, id, network.InspectOptions{})
+	if inspectErr != nil {
+		return id
+	}
+	return there.Name
+}
+
+// isID says that a text is a whole id rather than a name.
+func isID(text string) bool {
+	_, err := hex.DecodeString(text)
+	return len(text) == 64 && err == nil
+}
 
 // CreateNetwork makes a network. One of that name that the project has already
 // is no error: another run of stackctl may have been faster.
@@ -41,7 +75,7 @@ func (e *Engine) RemoveNetwork(ctx context.Context, name string) error {
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
-	return failed("remove", "network", name, err)
+	return failed("remove", "network", e.networkName(ctx, name, err), err)
 }
 
 // Connect attaches a container to one more network.
@@ -58,7 +92,7 @@ func (e *Engine) Connect(ctx context.Context, name string, a state.Attachment) e
 			return nil
 		}
 	}
-	return failed("connect to network "+a.Network, "container", name, err)
+	return failed("connect to network "+a.Network, "container", e.containerName(ctx, name, err), err)
 }
 
 // Disconnect takes a container off a network.
@@ -73,7 +107,7 @@ func (e *Engine) Disconnect(ctx context.Context, name, from string) error {
 			return nil
 		}
 	}
-	return failed("disconnect from network "+from, "container", name, err)
+	return failed("disconnect from network "+from, "container", e.containerName(ctx, name, err), err)
 }
 
 // isOn says that a container is on a network, by name or id.
@@ -174,7 +208,7 @@ func (e *Engine) StartContainer(ctx context.Context, name string) error {
 			err = e.api.ContainerUnpause(ctx, name)
 		}
 	}
-	return failed("start", "container", name, err)
+	return failed("start", "container", e.containerName(ctx, name, err), err)
 }
 
 // StopContainer stops a container.
@@ -187,7 +221,7 @@ func (e *Engine) StopContainer(ctx context.Context, name string, grace *time.Dur
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
-	return failed("stop", "container", name, err)
+	return failed("stop", "container", e.containerName(ctx, name, err), err)
 }
 
 // RemoveContainer removes a container that does not run. Force goes only to a
@@ -212,7 +246,7 @@ func (e *Engine) RemoveContainer(ctx context.Context, name string, volumes bool)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
-	return failed("remove", "container", name, err)
+	return failed("remove", "container", e.containerName(ctx, name, err), err)
 }
 
 // waitRemoved waits for the removal that somebody else has asked for.
@@ -234,7 +268,7 @@ func (e *Engine) RenameContainer(ctx context.Context, name, to string) error {
 			return nil
 		}
 	}
-	return failed("rename", "container", name, err)
+	return failed("rename", "container", e.containerName(ctx, name, err), err)
 }
 
 // RemoveImage removes a reference to an image, and the image with the last.
