@@ -111,7 +111,7 @@ func TestExec(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = s.run(1, "exec", "web", "true")
-	want := fmt.Sprintf("error: service web does not run: container %s-web-1 is exited\nhint: `stackctl up web` starts it\n", s.project)
+	want := fmt.Sprintf("error: service web does not run: container %s-web-1 is exited\nhint: `stackctl -p %s up web` starts it\n", s.project, s.project)
 	if diff := cmp.Diff(want, r.stderr); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

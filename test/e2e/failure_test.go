@@ -269,7 +269,7 @@ func TestInterruptedUp(t *testing.T) {
 				t.Errorf("exit code %d, want %d", got.code, test.code)
 			}
 			lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
-			last := regexp.MustCompile(`^interrupted: .*-database-1 left running \(.*stackctl up.* goes on, .*stackctl down.* removes\)$`)
+			last := regexp.MustCompile(`^interrupted: .*-database-1 left running \(.stackctl -p \S+ up. goes on, .stackctl -p \S+ down. removes\)$`)
 			if test.signal != syscall.SIGKILL && !last.MatchString(lines[len(lines)-1]) {
 				t.Errorf("its last line does not say what is left running: %q", lines[len(lines)-1])
 			}

@@ -103,7 +103,7 @@ func TestVerbsOnAProjectOfCompose(t *testing.T) {
 
 	s.run(2, "start", "nope")
 	s.run(0, "down", "--remove-orphans")
-	if got := s.run(1, "start"); !strings.Contains(got.stderr, "hint: `stackctl up`") {
+	if got := s.run(1, "start"); !strings.Contains(got.stderr, "hint: `stackctl -p "+s.project+" up`") {
 		t.Error("no hint at up")
 	}
 }
@@ -133,7 +133,7 @@ func TestStartOfWhatDoesNotGetReady(t *testing.T) {
 	}
 	s.run(0, "stop")
 	got := s.run(6, "start")
-	for _, want := range []string{"out of luck", "db-1 is not healthy: it exited with code 1", "hint: `stackctl logs db` shows more"} {
+	for _, want := range []string{"out of luck", "db-1 is not healthy: it exited with code 1", "hint: `stackctl -p " + s.project + " logs db` shows more"} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("it does not say %q", want)
 		}
