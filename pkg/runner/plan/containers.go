@@ -259,6 +259,8 @@ func (r *reconciler) planWait(s *state.ServiceSpec, want state.ContainerSpec, id
 	case r.opts.NoWait && replaced == nil:
 	case hasHealthcheck(s):
 		add(state.Healthy, "up ends when it is healthy", true)
+	case replaced != nil:
+		add(state.Stable, "the one before goes when it stays up", true)
 	default:
 		add(state.Running, "up ends when it runs", true)
 	}
@@ -278,7 +280,7 @@ func (r *reconciler) resources(s *state.ServiceSpec, want state.ContainerSpec) [
 	}
 	if r.opts.Rollback { // there must be something to go back to if that is not ready
 		for _, dep := range shares(s.Config) {
-			for _, condition := range []state.Condition{state.Running, state.Healthy, state.Completed} {
+			for _, condition := range []state.Condition{state.Running, state.Stable, state.Healthy, state.Completed} {
 				needs = append(needs, r.waits[dep+"/"+string(condition)]...)
 			}
 		}

@@ -152,10 +152,10 @@ services:
 			want: `
 [1] replace container shop-vpn-1: user: 1 → 2
 [2] start container shop-vpn-1 <- #1: replaced in this run
-[3] wait until running container shop-vpn-1 <- #2: up ends when it runs
+[3] wait until stable container shop-vpn-1 <- #2: the one before goes when it stays up
 [4] replace container shop-app-1 <- #2 #3: goes with vpn, which is replaced
 [5] start container shop-app-1 <- #4: replaced in this run
-[6] wait until running container shop-app-1 <- #5: up ends when it runs
+[6] wait until stable container shop-app-1 <- #5: the one before goes when it stays up
 `,
 		},
 		{

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,14 @@ type Waiter struct {
 	KnowsStartInterval bool
 	// Timeout bounds each wait; zero means no bound but the context's.
 	Timeout time.Duration
+	// Settle is how long a container has to run to be stable; zero means two
+	// seconds.
+	Settle time.Duration
 }
+
+// defaultSettle is long enough for a program to find out that it cannot work:
+// that its configuration is wrong, or a file is missing.
+const defaultSettle = 2 * time.Second
 
 // Wait ends when the container, named by its id, meets the condition, can no
 // longer meet it, or the time is up: then with a *NotReadyError. The error of a
@@ -55,6 +63,8 @@ type wait struct {
 	id        string
 	condition state.Condition
 
+	// settled says that the time for a stable container to end is over.
+	settled     bool
 	first, last engine.Inspection
 	lastProbe   *engine.ProbeResult
 	// exits counts the ends that events told of, probes our own probes.
@@ -69,6 +79,12 @@ func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, err
 	}
 	probes, stop := s.startProbes(ctx)
 	defer stop()
+	var settled <-chan time.Time
+	if s.condition == state.Stable {
+		timer := time.NewTimer(cmp.Or(s.Settle, defaultSettle))
+		defer timer.Stop()
+		settled = timer.C
+	}
 	var poll <-chan time.Time
 	for {
 		select {
@@ -99,6 +115,8 @@ func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, err
 				continue // says nothing that would change the answer
 			}
 		case <-poll:
+		case <-settled:
+			s.settled = true
 		}
 		if result, done, err := s.look(ctx); done || err != nil {
 			return result, err
@@ -131,7 +149,7 @@ func (s *wait) look(ctx context.Context) (Result, bool, error) {
 		return Result{}, true, s.notReady("it is paused", nil)
 	case "running":
 		switch {
-		case s.condition == state.Running:
+		case s.condition == state.Running, s.condition == state.Stable && s.settled:
 			return Result{Health: now.Health}, true, nil
 		case s.condition == state.Healthy && now.Healthcheck == nil:
 			// The image may have brought a healthcheck, and has not.

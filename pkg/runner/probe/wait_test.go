@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -183,6 +184,39 @@ func TestWaitCrashLoop(t *testing.T) {
 	var notReady *probe.NotReadyError
 	if err := <-done; !errors.As(err, &notReady) || !notReady.Exited || notReady.ExitCode != 7 ||
 		!strings.Contains(err.Error(), "it keeps ending, 3 times so far, last with exit code 7") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A stable container is one that runs for a while: its end in between fails the
+// wait, though it has been seen running.
+func TestWaitStable(t *testing.T) {
+	f := setUp(t, service{}, enginetest.Behaviour{})
+	f.waiter.Settle = time.Millisecond
+	f.start(t)
+	if _, err := f.waiter.Wait(t.Context(), f.id, state.Stable); err != nil {
+		t.Error(err)
+	}
+
+	f.waiter.Settle = time.Hour
+	looked := make(chan struct{})
+	var once sync.Once
+	f.engine.FailWith(func(c enginetest.Call) error {
+		if c.Method == "Inspect" {
+			once.Do(func() { close(looked) })
+		}
+		return nil
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.waiter.Wait(t.Context(), f.id, state.Stable)
+		done <- err
+	}()
+	<-looked
+	if err := f.engine.Kill("shop-db-1", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil || err.Error() != "container shop-db-1 is not stable: it exited with code 3" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -9,6 +9,9 @@ const (
 	Running Condition = "running"
 	// Healthy is met when the healthcheck succeeds; without one, by Running.
 	Healthy Condition = "healthy"
+	// Stable is met by a container that still runs a moment after its start, or
+	// that has ended with exit code 0.
+	Stable Condition = "stable"
 	// Completed is met by exit code 0.
 	Completed Condition = "completed"
 )
