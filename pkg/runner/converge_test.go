@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine/enginetest"
@@ -431,5 +432,52 @@ func TestNetworkMadeAnew(t *testing.T) {
 	up(t, e, strings.Replace(before, "back: {}", "back: {internal: true}", 1), runner.UpOptions{})
 	if again := calls(e); len(again) != 0 {
 		t.Errorf("a second up did %v", again)
+	}
+}
+
+// A network that cannot be made anew comes back as it was, with the containers on
+// it.
+func TestNetworkThatCannotBeMadeAnew(t *testing.T) {
+	const before = `
+services:
+  web: {image: web, networks: {back: {ipv4_address: 10.1.0.7}}}
+  db: {image: db, networks: [back]}
+networks: {back: {driver_opts: {mtu: "1400"}, ipam: {config: [{subnet: 10.1.0.0/24}]}}}
+`
+	e := newEngine()
+	up(t, e, before, runner.UpOptions{})
+	was, err := e.Networks(t.Context())
+	if err != nil || len(was) != 1 {
+		t.Fatal(was, err)
+	}
+	var creates atomic.Int32
+	e.FailWith(func(c enginetest.Call) error {
+		if c.Method == "CreateNetwork" && creates.Add(1) == 1 {
+			return errors.New("pool overlaps with other one on this address space")
+		}
+		return nil
+	})
+	_, err = runner.New(e).Up(t.Context(), project(t, strings.Replace(before, "10.1.0.0", "10.2.0.0", 1)), runner.UpOptions{})
+	if err == nil || !strings.HasSuffix(err.Error(), "pool overlaps with other one on this address space") {
+		t.Errorf("got %v", err)
+	}
+	now, err := e.Networks(t.Context())
+	if err != nil || len(now) != 1 {
+		t.Fatal(now, err)
+	}
+	if diff := cmp.Diff(was, now, cmpopts.IgnoreFields(state.Network{}, "ID")); diff != "" {
+		t.Errorf("network (-want +got):\n%s", diff)
+	}
+	all, err := e.Containers(t.Context(), "shop")
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	for _, c := range all {
+		if c.Networks["shop_back"] != now[0].ID || c.State != "running" {
+			t.Errorf("%s is %s, on %v", c.Name, c.State, c.Networks)
+		}
+	}
+	if report := up(t, e, before, runner.UpOptions{}); !report.Plan.Empty() {
+		t.Errorf("the definition of before has work to do:\n%s", report.Plan)
 	}
 }

@@ -54,12 +54,16 @@ func (r *Runner) prepare(ctx context.Context, p *types.Project, info engine.Info
 	return desired, observed, opts, nil
 }
 
-// bases gives the images that builds would start from, by the image that is built,
+// bases gives the images that builds of the chosen services would start from, by the image that is built,
 // and adds those that the engine has to what was observed.
 func (r *Runner) bases(ctx context.Context, d state.Desired, observed state.Observed, info engine.Info, o UpOptions) (map[string][]string, error) {
+	chosen, err := plan.Chosen(d, o.Services)
+	if err != nil {
+		return nil, err
+	}
 	builder := &image.Builder{Mode: o.Builder, OS: info.OS, Arch: info.Arch}
 	out := map[string][]string{}
-	for _, s := range d.Services {
+	for _, s := range chosen {
 		_, there := observed.Images[s.Image]
 		if s.Config.Build == nil || there && !o.Build && s.Config.PullPolicy != types.PullPolicyBuild {
 			continue

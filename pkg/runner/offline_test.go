@@ -70,6 +70,21 @@ image tools is not on the engine: the build of service web starts from it`
 	}
 }
 
+// What a service that is left out is built from is nobody's business.
+func TestOfflineLooksAtTheChosenServices(t *testing.T) {
+	e := enginetest.New()
+	e.AddImage("db:1", "sha256:db")
+	p := project(t, `
+services:
+  web: {image: web, build: {context: ., dockerfile: not-there}}
+  db: {image: "db:1"}
+`)
+	_, err := runner.New(engine.Offline(e)).Up(t.Context(), p, runner.UpOptions{Services: []string{"db"}, Offline: true, Builder: runner.BuilderEngine})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // memory is an archive of images of another engine.
 type memory struct {
 	*enginetest.Engine

@@ -19,7 +19,14 @@ type Op interface {
 }
 
 // CreateNetwork makes a network.
-type CreateNetwork struct{ Network state.NetworkSpec }
+type CreateNetwork struct {
+	Network state.NetworkSpec
+	// Before is the network that was removed for it, and comes back when it cannot
+	// be made; nil for none.
+	Before *state.Network
+	// Members are the containers that were on that one.
+	Members []ConnectContainer
+}
 
 // CreateVolume makes a volume.
 type CreateVolume struct{ Volume state.VolumeSpec }

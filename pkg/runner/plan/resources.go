@@ -28,7 +28,7 @@ func (r *reconciler) reconcileNetworks() {
 			r.problem(ErrMissing, "network %s is external and does not exist; `docker network create %s` makes it", n.Name, n.Name)
 		case n.External():
 		case !exists:
-			r.networks[n.Name] = r.plan.add(CreateNetwork{n}, "does not exist")
+			r.networks[n.Name] = r.plan.add(CreateNetwork{Network: n}, "does not exist")
 			r.anew[n.Name] = true
 		case seen.Project != r.desired.Project:
 			r.problem(ErrConflict, "network %s exists and %s; remove it, or declare it `external: true` to use it as it is", n.Name, owner(seen.Project))
@@ -54,13 +54,19 @@ func (r *reconciler) replaceNetwork(want state.NetworkSpec, seen state.Network) 
 		return
 	}
 	var off []int
+	var members []ConnectContainer
 	for _, c := range slices.Concat(r.observed.Containers, r.observed.OneOffs) {
 		if _, on := c.Networks[want.Name]; on {
 			off = append(off, r.plan.add(DisconnectContainer{c, seen}, "network "+want.Name+" is made anew"))
+			for _, a := range r.attachments(c) {
+				if a.Network == want.Name {
+					members = append(members, ConnectContainer{c, a})
+				}
+			}
 		}
 	}
 	remove := r.plan.add(RemoveNetwork{seen}, cause, off...)
-	r.networks[want.Name] = r.plan.add(CreateNetwork{want}, cause, remove)
+	r.networks[want.Name] = r.plan.add(CreateNetwork{Network: want, Before: &seen, Members: members}, cause, remove)
 	r.remade[want.Name] = true
 }
 
@@ -81,23 +87,27 @@ func (r *reconciler) reconnect(c state.Container, attachments []state.Attachment
 // about: services that were not chosen, orphans, one-offs.
 func (r *reconciler) reconnectOthers() {
 	for _, c := range slices.Concat(r.observed.Containers, r.observed.OneOffs) {
-		if r.handled[c.ID] {
-			continue
+		if !r.handled[c.ID] {
+			r.reconnect(c, r.attachments(c))
 		}
-		var attachments []state.Attachment
-		if s, known := r.desired.Service(c.Service); known && !c.OneOff && !isSurplus(c, s) {
-			attachments = s.Containers[c.Number-1].Networks
-		} else {
-			for _, n := range r.observed.Networks { // sorted
-				a := state.Attachment{Network: n.Name, Aliases: []string{c.Name}}
-				if !c.OneOff {
-					a.Aliases = []string{c.Service, c.Name}
-				}
-				attachments = append(attachments, a)
-			}
-		}
-		r.reconnect(c, attachments)
 	}
+}
+
+// attachments gives the places of a container that is there on the networks: as its
+// service has them, or else those under the names that every container has.
+func (r *reconciler) attachments(c state.Container) []state.Attachment {
+	if s, known := r.desired.Service(c.Service); known && !c.OneOff && !isSurplus(c, s) {
+		return s.Containers[c.Number-1].Networks
+	}
+	var out []state.Attachment
+	for _, n := range r.observed.Networks { // sorted
+		a := state.Attachment{Network: n.Name, Aliases: []string{c.Name}}
+		if !c.OneOff {
+			a.Aliases = []string{c.Service, c.Name}
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 func (r *reconciler) reconcileVolumes() {

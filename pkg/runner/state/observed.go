@@ -155,6 +155,21 @@ type Pool struct {
 // Ref names the network.
 func (n Network) Ref() Ref { return Ref{KindNetwork, n.Name} }
 
+// Spec gives the network as one that is to exist, to make it once more.
+func (n Network) Spec() NetworkSpec {
+	out := NetworkSpec{Key: n.Key, Name: n.Name, Labels: n.Labels}
+	c := &out.Config
+	c.Name, c.Driver, c.DriverOpts = n.Name, n.Driver, n.Options
+	c.Internal, c.Attachable, c.EnableIPv6 = n.Internal, n.Attachable, &n.IPv6
+	c.Ipam.Driver = n.IPAMDriver
+	for _, p := range n.Pools {
+		pool := &types.IPAMPool{}
+		pool.Subnet, pool.IPRange, pool.Gateway, pool.AuxiliaryAddresses = p.Subnet, p.IPRange, p.Gateway, p.Aux
+		c.Ipam.Config = append(c.Ipam.Config, pool)
+	}
+	return out
+}
+
 // Volume is a volume as the engine has it.
 type Volume struct {
 	Name    string

@@ -776,16 +776,19 @@ func TestAPISocket(t *testing.T) {
 	}
 }
 
-// The lowest number comes first, and of two with one number the newer.
+// The lowest number comes first, and of two with one number the newer, or the one
+// that runs.
 func TestSortPeers(t *testing.T) {
 	numbered := func(id, number string, created int64) container.Summary {
 		return container.Summary{ID: id, Names: []string{"/" + id}, Created: created, Labels: map[string]string{state.LabelNumber: number}}
 	}
+	running := numbered("turn", "3", 5)
+	running.State = container.StateRunning
 	var got []string
-	for _, p := range sortPeers([]container.Summary{numbered("ten", "10", 1), numbered("old", "2", 1), numbered("new", "2", 5)}) {
+	for _, p := range sortPeers([]container.Summary{numbered("ten", "10", 1), numbered("old", "2", 1), numbered("new", "2", 5), numbered("aside", "3", 5), running}) {
 		got = append(got, p.id)
 	}
-	if diff := cmp.Diff([]string{"new", "old", "ten"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"new", "old", "turn", "aside", "ten"}, got); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -20,6 +20,7 @@ type peer struct {
 	id, name string
 	number   int
 	created  int64
+	runs     int // 1 when it does
 }
 
 // peersOf looks up containers of a project's services, in the order of their
@@ -39,15 +40,21 @@ func (e *Engine) peersOf(ctx context.Context, project string) func(service strin
 }
 
 // sortPeers puts the lowest number first; of two with one number, the newer one:
-// the other is about to be replaced by it.
+// the other is about to be replaced by it. Of two that were made in the same
+// second, which is all that a list tells, that is the one that runs.
 func sortPeers(list []container.Summary) []peer {
 	var out []peer
 	for _, c := range list {
 		number, _ := strconv.Atoi(c.Labels[state.LabelNumber])
-		out = append(out, peer{c.ID, ownName(c.Names), number, c.Created})
+		p := peer{id: c.ID, name: ownName(c.Names), number: number, created: c.Created}
+		if c.State == container.StateRunning {
+			p.runs = 1
+		}
+		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b peer) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(b.created, a.created), cmp.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(b.created, a.created), cmp.Compare(b.runs, a.runs),
+			cmp.Compare(a.name, b.name))
 	})
 	return out
 }

@@ -23,7 +23,7 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 	defer cancel()
 	switch op := n.Op.(type) {
 	case plan.CreateNetwork:
-		return "", r.Engine.CreateNetwork(whole, op.Network)
+		return "", r.execCreateNetwork(whole, op)
 	case plan.CreateVolume:
 		return "", r.Engine.CreateVolume(whole, op.Volume)
 	case plan.PullImage:
@@ -59,6 +59,29 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 		return r.execRemoveImage(whole, op)
 	}
 	return "", fmt.Errorf("no way to run %T", n.Op) // the set of operations is sealed
+}
+
+// execCreateNetwork makes a network. One that cannot be made gives its place back
+// to the one that was removed for it, with the containers that were on that: they
+// would run without it.
+func (r *run) execCreateNetwork(ctx context.Context, op plan.CreateNetwork) error {
+	err := r.Engine.CreateNetwork(ctx, op.Network)
+	if err == nil || op.Before == nil {
+		return err
+	}
+	if again := r.Engine.CreateNetwork(ctx, op.Before.Spec()); again != nil {
+		return fmt.Errorf("%w; the one before it is gone: %w", err, again)
+	}
+	for _, m := range op.Members {
+		again := r.Engine.Connect(ctx, m.Container.ID, m.Attachment)
+		if again != nil { // an address may be one of the network that was not made
+			again = r.Engine.Connect(ctx, m.Container.ID, state.Attachment{Network: m.Attachment.Network, Aliases: m.Attachment.Aliases})
+		}
+		if again != nil && !errdefs.IsNotFound(again) {
+			err = fmt.Errorf("%w; %w", err, again)
+		}
+	}
+	return err
 }
 
 // execPull pulls an image. The registry has accepted as soon as it talks of a
