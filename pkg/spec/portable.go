@@ -28,6 +28,9 @@ type PortableOptions struct {
 	Prefix string
 	// Secrets takes the files of secrets and of env_file along, too.
 	Secrets bool
+	// Project gives the images that are built and have no name of their own the one
+	// that this project gives them, so that they have it in any. Empty: they get none.
+	Project string
 	// Services and the configs and secrets that they use are looked at, no others;
 	// nil for all.
 	Services []string
@@ -65,6 +68,10 @@ func Portable(text []byte, o PortableOptions) (portable []byte, files []Portable
 	for name, service := range pairs(lookup(root, "services")) {
 		if o.Services != nil && !slices.Contains(o.Services, name) {
 			continue
+		}
+		if o.Project != "" && lookup(service, "build") != nil && lookup(service, "image") == nil {
+			image := &yaml.Node{Kind: yaml.ScalarNode, Value: o.Project + "-" + name}
+			service.Content = append(service.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "image"}, image)
 		}
 		m.paths(lookup(service, "env_file"), "env_file of service "+name, o.Secrets)
 		m.paths(lookup(service, "label_file"), "label_file of service "+name, true)

@@ -32,6 +32,22 @@ secrets:
   var: {environment: TOKEN}
 `
 
+// What is built keeps its name in another project.
+func TestPortableImages(t *testing.T) {
+	const text = "services:\n  web:\n    build: .\n  named:\n    image: mine\n    build: .\n"
+	got, _, _, err := spec.Portable([]byte(text), spec.PortableOptions{Project: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := spec.Load(t.Context(), spec.LoadOptions{Content: got, Name: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if web, named := p.Services["web"].Image, p.Services["named"].Image; web != "shop-web" || named != "mine" {
+		t.Errorf("images %s and %s", web, named)
+	}
+}
+
 // Files of configs and labels come along under names that their content decides;
 // secrets stay where they are, unless they are asked for.
 func TestPortable(t *testing.T) {

@@ -163,7 +163,7 @@ func (o *bundleOptions) collect(s *source, p *types.Project, text []byte, into *
 	}
 	portable, files, left, err := spec.Portable(text, spec.PortableOptions{
 		WorkingDir: s.dir, Env: s.variables, Prefix: "${" + bundleVariable + ":-.}/" + bundleFiles,
-		Secrets: o.withSecrets, Services: names,
+		Secrets: o.withSecrets, Services: names, Project: s.name,
 	})
 	if err != nil {
 		return fmt.Errorf("gather the files of the stack: %w", err)
