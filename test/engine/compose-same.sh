@@ -29,7 +29,7 @@ if [ ! -x "$cached" ]; then
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	# In a place of its own: what the surroundings say of Go is about this project.
-	(cd "$here/compose-same" && CGO_ENABLED=0 GOFLAGS= GOWORK=off go build -trimpath \
+	(cd "$here/compose-same" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -trimpath \
 		-ldflags "-s -w -X $module/internal.Version=$version" -o "$new" "$module/cmd") >&2 ||
 		die "building Docker Compose $version did not work"
 	mv "$new" "$cached"

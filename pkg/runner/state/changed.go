@@ -15,6 +15,8 @@ var (
 	secretWord = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|cred|auth|private|dsn|salt`)
 	// secretURL is a URL with a password in it.
 	secretURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
+	// secretFlag gives a password to a client that has a short flag for it.
+	secretFlag = regexp.MustCompile(`redis-cli.* -a\b|mysql.* -p\S`)
 	// longWord is one that may be a key by itself, whatever it is called.
 	longWord = regexp.MustCompile(`[A-Za-z0-9+]{20,}`)
 )
@@ -32,7 +34,7 @@ func Changed(path, old, wanted string) Difference {
 // looksSecret is generous: a value that is not shown costs a look into the file,
 // one that is shown may end in a log.
 func looksSecret(path, value string) bool {
-	if secretWord.MatchString(value) || secretURL.MatchString(value) {
+	if secretWord.MatchString(value) || secretURL.MatchString(value) || secretFlag.MatchString(value) {
 		return true
 	}
 	field, _, _ := strings.Cut(path, ".")

@@ -28,6 +28,8 @@ func TestChanged(t *testing.T) {
 		{"environment.CONNECT", "host=db password=pw", "", "environment.CONNECT changed"},
 		{"command", "[redis-server, --requirepass, pw]", "[redis-server]", "command changed"},
 		{"command", "[app]", "[app, --token=pw]", "command changed"},
+		{"healthcheck.test", "redis-cli -a pw ping", "redis-cli ping", "healthcheck.test changed"},
+		{"healthcheck.test", "[redis-cli, -a, pw]", "[redis-cli]", "healthcheck.test changed"},
 		{"environment.ID", "", "AKIA1234567890abcdefghij", "environment.ID changed"},
 		{"labels.proxy.basicauth", "a", "b", "labels.proxy.basicauth changed"},
 	} {

@@ -284,10 +284,10 @@ func judgeFailure(failed *runner.FailedError) verdict {
 	if len(hints) > 0 {
 		v.hint = hints[0]
 	}
-	switch {
-	case failed.Rollback != nil:
+	if failed.Rollback != nil {
 		v.lines = append(v.lines, failed.Rollback.Error())
-	case len(failed.RolledBack) > 0:
+	}
+	if len(failed.RolledBack) > 0 {
 		v.hint = strings.TrimSuffix(list(failed.RolledBack)+" rolled back to what was there before; "+v.hint, "; ")
 	}
 	return v
