@@ -76,10 +76,11 @@ func (a *api) open(ctx context.Context, method, path string, body any) (io.ReadC
 		}
 		reader = bytes.NewReader(text)
 	}
+	address := "http://engine" + path
 	if a.version != "" {
-		path = "/v" + a.version + path
+		address = "http://engine/v" + a.version + path
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, reader)
+	request, err := http.NewRequestWithContext(ctx, method, address, reader)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,11 @@ func (a *api) open(ctx context.Context, method, path string, body any) (io.ReadC
 		request.Header.Set("Content-Type", "application/x-tar")
 	} else {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if method == http.MethodPost && strings.HasPrefix(path, "/exec/") {
+		// What the command writes takes over the connection.
+		request.Header.Set("Connection", "Upgrade")
+		request.Header.Set("Upgrade", "tcp")
 	}
 	// An engine takes a push without this for one with the old form of it.
 	request.Header.Set("X-Registry-Auth", "e30=")
@@ -114,8 +120,11 @@ func (a *api) do(ctx context.Context, method, path string, body, into any) error
 			return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
 		}
 	}
-	_, err = io.Copy(io.Discard, answer) // so that the connection can be used again
-	return err
+	// To the end, so that the connection can be used again.
+	if _, err = io.Copy(io.Discard, answer); err != nil {
+		return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+	}
+	return nil
 }
 
 // stream sends a request whose answer is a sequence of JSON progress records, any

@@ -22,7 +22,7 @@ import (
 // that it pays for a start like the others.
 
 // shortestPause is between two probes, which take no more than half of the time.
-const shortestPause = 20 * time.Millisecond
+const shortestPause = 100 * time.Millisecond
 
 // floor carries out a recipe.
 type floor struct {

@@ -38,7 +38,8 @@ type bench struct {
 	api        *api
 	processes  engineProcesses
 	counter    *counter
-	seed       string // the built-in stack as a compose file
+	seed       string   // the built-in stack as a compose file
+	taking     []string // the contestants that take part
 	results    *results
 	file       string // of the results
 	changes    int    // of the app's source
@@ -65,7 +66,8 @@ func run(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("bench", flag.ExitOnError)
 	rounds := flags.Int("rounds", 7, "how often each case is timed; scenarios with long cases have fewer")
-	only := flags.String("only", "", "scenarios to run, with commas between; default: all")
+	only := flags.String("only", "", "scenarios to run, with commas between: seed, tuned, pull, build, wide, deep, diamond, many; default: all")
+	who := flags.String("contestants", strings.Join(contestants, ","), "who takes part")
 	many := flags.Int("many", 200, "services of the scenario many")
 	stackctlPath := flags.String("stackctl", "bin/stackctl", "the program to measure")
 	out := flags.String("out", "bench", "folder of the results")
@@ -91,6 +93,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	b.taking = strings.Split(*who, ",")
 	defer b.removeImages(context.WithoutCancel(ctx))
 	for _, s := range chosen {
 		n := s.rounds
@@ -238,7 +241,7 @@ func (b *bench) runScenario(ctx context.Context, s scenario, rounds int) (err er
 		first = 1
 	}
 	for round := first; round <= rounds; round++ {
-		for _, who := range contestants {
+		for _, who := range b.taking {
 			if err := b.turn(ctx, s, steps, files, who, round); err != nil {
 				return err
 			}
