@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -47,6 +48,15 @@ func sourceTree(ctx context.Context, repository, dir string) error {
 	const copied = "COPY webapp/ webapp/\n"
 	if !bytes.Contains(text, []byte(copied)) {
 		return fmt.Errorf("webapp/Dockerfile has no line %q: the benchmark has to follow it", copied)
+	}
+	// The one beside it lets nothing through that the Dockerfile does not name.
+	ignore, err := os.OpenFile(file+".dockerignore", os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = ignore.WriteString("!vendor\n")
+	if err := errors.Join(err, ignore.Close()); err != nil {
+		return err
 	}
 	text = bytes.Replace(text, []byte(copied), []byte(copied+"COPY vendor/ vendor/\n"), 1)
 	if err := os.WriteFile(file, text, 0o600); err != nil {

@@ -35,7 +35,7 @@ type scenario struct {
 	// standing has all contestants' containers made once and kept for all rounds;
 	// the floor looks at stackctl's.
 	standing bool
-	// engineWithout says why an engine cannot run it; "" when it can.
+	// unfit says why an engine cannot run it; "" when it can, nil when all can.
 	unfit func(engineInfo) string
 	// files writes the stack; errSkip when the machine lacks something.
 	files func(ctx context.Context, b *bench, dir string) (stackFiles, error)
@@ -161,8 +161,8 @@ func scenarios(many int) []scenario {
 			files: fixed(wide(many)),
 			steps: func(*bench, scenarioFiles) []step {
 				return []step{
-					{name: "no-op, 200", verb: verbNoOp, running: many},
-					{name: "status, 200", verb: verbStatus, running: many},
+					{name: fmt.Sprintf("no-op, %d", many), verb: verbNoOp, running: many},
+					{name: fmt.Sprintf("status, %d", many), verb: verbStatus, running: many},
 				}
 			},
 		},

@@ -128,7 +128,8 @@ func choose(all []scenario, only string) ([]scenario, error) {
 
 // newBench finds everything, and builds the web app's image.
 func newBench(ctx context.Context, dir, stackctlPath, out string) (*bench, error) {
-	b := &bench{dir: dir}
+	// The compiler remembers what it compiled, in other runs, too.
+	b := &bench{dir: dir, changes: int(time.Now().Unix()) * 1000}
 	var err error
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err
