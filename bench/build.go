@@ -141,7 +141,7 @@ func floorBuild(ctx context.Context, a *api, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.stream(ctx, http.MethodPost, "/images/load?quiet=1", bytes.NewReader(archive))
+	return a.stream(ctx, "/images/load?quiet=1", bytes.NewReader(archive))
 }
 
 // seedText gives the built-in stack as `render` prints it.

@@ -5,8 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -38,7 +37,7 @@ func newCounter(ctx context.Context, engine, dir string) (*counter, error) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "engine", p.In.Host
 		},
 		FlushInterval: -1, // progress and events come as they are made
-		ErrorLog:      log.New(io.Discard, "", 0),
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", engine)
 		}},
@@ -52,7 +51,7 @@ func newCounter(ctx context.Context, engine, dir string) (*counter, error) {
 	c.server.ErrorLog = proxy.ErrorLog
 	go func() {
 		if err := c.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Print("count calls: ", err)
+			say("count calls: %v", err)
 		}
 	}()
 	return c, nil

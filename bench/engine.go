@@ -127,10 +127,10 @@ func (a *api) do(ctx context.Context, method, path string, body, into any) error
 	return nil
 }
 
-// stream sends a request whose answer is a sequence of JSON progress records, any
+// stream posts a request whose answer is a sequence of JSON progress records, any
 // of which may be the error.
-func (a *api) stream(ctx context.Context, method, path string, body any) error {
-	answer, err := a.open(ctx, method, path, body)
+func (a *api) stream(ctx context.Context, path string, body any) error {
+	answer, err := a.open(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return err
 	}
@@ -140,10 +140,10 @@ func (a *api) stream(ctx context.Context, method, path string, body any) error {
 		if err := decoder.Decode(&record); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("%s %s: read the answer: %w", method, path, err)
+			return fmt.Errorf("POST %s: read the answer: %w", path, err)
 		}
 		if record.Error != "" {
-			return fmt.Errorf("%s %s: %s", method, path, record.Error)
+			return fmt.Errorf("POST %s: %s", path, record.Error)
 		}
 	}
 }

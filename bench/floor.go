@@ -112,7 +112,7 @@ func (f *floor) up(ctx context.Context, pull bool) error {
 	for _, c := range f.byName {
 		work.Go(func() error {
 			if pull {
-				if err := f.api.stream(ctx, http.MethodPost, "/images/create?fromImage="+url.QueryEscape(c.Image), nil); err != nil {
+				if err := f.api.stream(ctx, "/images/create?fromImage="+url.QueryEscape(c.Image), nil); err != nil {
 					return err
 				}
 			}
@@ -168,10 +168,8 @@ func (f *floor) waitReady(ctx context.Context, c *floorContainer, name string) e
 		if err != nil || code == 0 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(max(shortestPause, time.Since(began))):
+		if err := pause(ctx, max(shortestPause, time.Since(began))); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -339,6 +337,16 @@ func (f *floor) down(ctx context.Context, volumes bool) error {
 		remove("volumes", f.recipe.Volumes)
 	}
 	return last.Wait()
+}
+
+// pause waits for a time.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // wait waits for a channel to be closed.

@@ -148,7 +148,7 @@ func newBench(ctx context.Context, dir, stackctlPath, out string) (*bench, error
 	if err != nil {
 		return nil, err
 	}
-	if b.processes, err = findEngine(b.socket); err != nil {
+	if b.processes, err = findEngine(ctx, b.socket); err != nil {
 		return nil, err
 	}
 	if b.counter, err = newCounter(ctx, b.socket, dir); err != nil {

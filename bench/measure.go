@@ -91,8 +91,8 @@ type engineProcesses struct {
 }
 
 // findEngine finds the process that listens on a socket.
-func findEngine(socket string) (engineProcesses, error) {
-	conn, err := net.Dial("unix", socket)
+func findEngine(ctx context.Context, socket string) (engineProcesses, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return engineProcesses{}, err
 	}

@@ -64,8 +64,9 @@ http: {addr: %q}
 		return nil, true, fmt.Errorf("start the registry: %w", err)
 	}
 	go func() { _ = server.Wait() }() // it ends with the benchmark
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.Dial("tcp", far)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", far)
 		if err == nil {
 			conn.Close()
 			break
@@ -73,9 +74,12 @@ http: {addr: %q}
 		if time.Now().After(deadline) {
 			return nil, true, fmt.Errorf("wait for the registry: %w", err)
 		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, true, err
+		}
 	}
 	r := &registry{address: near.Addr().String(), line: &line{}}
-	go r.line.serve(near, far)
+	go r.line.serve(ctx, near, far)
 	context.AfterFunc(ctx, func() { near.Close() })
 	return r, true, nil
 }
@@ -102,20 +106,20 @@ func (l *line) setSlow(slow bool) {
 	l.slow = slow
 }
 
-func (l *line) serve(near net.Listener, far string) {
+func (l *line) serve(ctx context.Context, near net.Listener, far string) {
 	for {
 		in, err := near.Accept()
 		if err != nil {
 			return // the benchmark ends
 		}
 		go func() {
-			out, err := net.Dial("tcp", far)
+			out, err := (&net.Dialer{}).DialContext(ctx, "tcp", far)
 			if err != nil {
 				in.Close()
 				return
 			}
-			go l.carry(in, out, false)
-			l.carry(out, in, true)
+			go l.carry(ctx, in, out, false)
+			l.carry(ctx, out, in, true)
 		}()
 	}
 }
@@ -128,7 +132,7 @@ type parcel struct {
 
 // carry moves what comes from one end to the other, and closes that then. Only
 // what is downloaded is as slow as the rate; all has the delay.
-func (l *line) carry(from, to net.Conn, download bool) {
+func (l *line) carry(ctx context.Context, from, to net.Conn, download bool) {
 	parcels := make(chan parcel, 64)
 	go func() {
 		defer close(parcels)
@@ -145,8 +149,11 @@ func (l *line) carry(from, to net.Conn, download bool) {
 	}()
 	defer to.Close()
 	for p := range parcels {
-		time.Sleep(time.Until(p.due))
-		if _, err := to.Write(p.bytes); err != nil {
+		err := pause(ctx, time.Until(p.due))
+		if err == nil {
+			_, err = to.Write(p.bytes)
+		}
+		if err != nil {
 			from.Close()
 			for range parcels { // so that the reader ends
 			}
@@ -192,11 +199,11 @@ func (r *registry) publish(ctx context.Context, a *api, image string) (string, e
 	if err != nil {
 		return "", fmt.Errorf("copy image %s: %w", image, err)
 	}
-	if err := a.stream(ctx, http.MethodPost, "/images/load?quiet=1", archive); err != nil {
+	if err := a.stream(ctx, "/images/load?quiet=1", archive); err != nil {
 		return "", err
 	}
 	r.line.setSlow(false)
-	if err := a.stream(ctx, http.MethodPost, "/images/"+r.address+"/"+name+"/push?tag=bench", nil); err != nil {
+	if err := a.stream(ctx, "/images/"+r.address+"/"+name+"/push?tag=bench", nil); err != nil {
 		return "", err
 	}
 	r.line.setSlow(true)
