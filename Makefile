@@ -101,6 +101,19 @@ race: ## the tests that need no engine, with the race detector
 test-images: ## check that the images keep the contract of the official ones
 	test/engine/each.sh "$(ENGINES)" test/images/verify.sh
 
+##### measure
+
+# BENCH_FLAGS: -only seed,pull names scenarios, -rounds 3 says how often; bench -h
+# tells more. What is measured is bin/stackctl as it is built here.
+.PHONY: bench
+bench: build ## measure stackctl, Docker Compose and the engine itself; ENGINES, BENCH_FLAGS="-only seed -rounds 3"
+	$(GO) build -o bin/bench ./bench
+	test/engine/each.sh "$(ENGINES)" bin/bench $(BENCH_FLAGS)
+
+.PHONY: bench-check
+bench-check: ## say where the results in bench/ fall short of what is to be reached
+	@$(GO) run ./bench -check
+
 ##### care
 
 .PHONY: fmt

@@ -136,46 +136,175 @@ func sortedCalls(e *enginetest.Engine) []string {
 }
 
 // How many calls a command makes does not vary with load: a new one is a choice.
+// The cases are those of the benchmark.
 func TestCallsOfEachCommand(t *testing.T) {
+	shop := strings.Replace(shop, "start_interval: 1ms", "start_interval: 1h", 1) // no second probe
+	changed := strings.Replace(shop, "image: web\n", "image: web\n    environment: {CHANGED: 1}\n", 1)
+	up := func(text string) func(*testing.T, *runner.Runner) error {
+		return func(t *testing.T, r *runner.Runner) error {
+			t.Helper()
+			_, err := r.Up(t.Context(), project(t, text), runner.UpOptions{})
+			return err
+		}
+	}
+	down := func(volumes bool) func(*testing.T, *runner.Runner) error {
+		return func(t *testing.T, r *runner.Runner) error {
+			t.Helper()
+			_, err := r.Down(t.Context(), "shop", runner.DownOptions{Volumes: volumes})
+			return err
+		}
+	}
 	e := newEngine()
 	r := runner.New(e)
-	p := project(t, shop)
-	count := func() map[string]int {
-		out := map[string]int{}
-		for _, c := range e.AllCalls() {
-			out[c.Method]++
-		}
+	for _, step := range []struct {
+		name string
+		do   func(*testing.T, *runner.Runner) error
+		want map[string]int
+	}{
+		{"cold", up(shop), map[string]int{
+			"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 2, // observe, ports, endpoints
+			"Events": 1, "CreateNetwork": 1, "CreateVolume": 1, "CreateContainer": 2, "StartContainer": 2,
+			"Inspect": 2, "Exec": 1,
+		}},
+		// The engine has not looked at db yet, so whoever asks probes it.
+		{"status", func(t *testing.T, r *runner.Runner) error {
+			t.Helper()
+			_, err := r.Status(t.Context(), project(t, shop), runner.StatusOptions{})
+			return err
+		}, map[string]int{"Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1, "Exec": 1}},
+		{"plan", func(t *testing.T, r *runner.Runner) error {
+			t.Helper()
+			_, err := r.Plan(t.Context(), project(t, shop), runner.UpOptions{})
+			return err
+		}, map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2}},
+		{"no-op", up(shop), map[string]int{
+			"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 2, // observe, endpoints
+			"Events": 1, "Inspect": 1, "Exec": 1, // wait for db
+		}},
+		{"one change", up(changed), map[string]int{
+			"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 2, "Compare": 1,
+			"CreateContainer": 1, "StopContainer": 1, "RenameContainer": 2, "StartContainer": 1, "RemoveContainer": 1,
+			"Events": 1, "Inspect": 2, "Exec": 1,
+		}},
+		{"down", down(false), map[string]int{
+			"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1,
+			"StopContainer": 2, "RemoveContainer": 2, "RemoveNetwork": 1,
+		}},
+		{"warm", up(changed), map[string]int{
+			"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 2,
+			"Events": 1, "CreateNetwork": 1, "CreateContainer": 2, "StartContainer": 2, "Inspect": 2, "Exec": 1,
+		}},
+		{"down -v", down(true), map[string]int{
+			"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1,
+			"StopContainer": 2, "RemoveContainer": 2, "RemoveNetwork": 1, "RemoveVolume": 1,
+		}},
+	} {
 		e.ForgetCalls()
+		if err := step.do(t, r); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if diff := cmp.Diff(step.want, callCounts(e)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+	}
+}
+
+// callCounts counts the calls since the last ForgetCalls by method.
+func callCounts(e *enginetest.Engine) map[string]int {
+	out := map[string]int{}
+	for _, c := range e.AllCalls() {
+		out[c.Method]++
+	}
+	return out
+}
+
+// The same for the cases with a stack of their own: images that are not there, and
+// many services, where a call more for each is what one would feel.
+func TestCallsOfOtherStacks(t *testing.T) {
+	shop := strings.Replace(shop, "start_interval: 1ms", "start_interval: 1h", 1)
+	wide := func(n int) string {
+		var text strings.Builder
+		text.WriteString("services:\n")
+		for i := range n {
+			fmt.Fprintf(&text, "  s%d: {image: web}\n", i)
+		}
+		return text.String()
+	}
+	layers := func(depth, width int) string {
+		var text strings.Builder
+		text.WriteString("services:\n")
+		for layer := range depth {
+			for i := range width {
+				fmt.Fprintf(&text, "  l%d-%d:\n    image: web\n    healthcheck: {test: [CMD, ready], start_period: 1s, start_interval: 1h}\n", layer, i)
+				for j := range width {
+					if layer > 0 && j == 0 {
+						text.WriteString("    depends_on:\n")
+					}
+					if layer > 0 {
+						fmt.Fprintf(&text, "      l%d-%d: {condition: service_healthy}\n", layer-1, j)
+					}
+				}
+			}
+		}
+		return text.String()
+	}
+	// What an up costs besides n services, of which probed have a healthcheck.
+	up := func(n, probed int) map[string]int {
+		out := map[string]int{
+			"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 1, "Events": 1, "CreateNetwork": 1,
+			"CreateContainer": n, "StartContainer": n, "Inspect": n,
+		}
+		if probed > 0 {
+			out["Exec"] = probed
+		}
 		return out
 	}
-	if _, err := r.Up(t.Context(), p, runner.UpOptions{}); err != nil {
-		t.Fatal(err)
+	again := func(probed int) map[string]int {
+		out := map[string]int{"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 1}
+		if probed > 0 {
+			out["Events"], out["Inspect"], out["Exec"] = 1, probed, probed
+		}
+		return out
 	}
-	up := map[string]int{
-		"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 2, // observe, ports, endpoints
-		"Events": 1, "CreateNetwork": 1, "CreateVolume": 1, "CreateContainer": 2, "StartContainer": 2,
-		"Inspect": 2, "Exec": 1,
+	pull := map[string]int{
+		"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 4, "Pull": 2, "Events": 1, // each image before and after
+		"CreateNetwork": 1, "CreateVolume": 1, "CreateContainer": 2, "StartContainer": 2, "Inspect": 2, "Exec": 1,
 	}
-	if diff := cmp.Diff(up, count()); diff != "" {
-		t.Errorf("up (-want +got):\n%s", diff)
+	pullAgain := map[string]int{
+		"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 2, "Events": 1, "Inspect": 1, "Exec": 1,
 	}
-	if _, err := r.Status(t.Context(), p, runner.StatusOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	// The engine has not looked at db yet, so status probes it.
-	status := map[string]int{"Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1, "Exec": 1}
-	if diff := cmp.Diff(status, count()); diff != "" {
-		t.Errorf("status (-want +got):\n%s", diff)
-	}
-	if _, err := r.Down(t.Context(), "shop", runner.DownOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	down := map[string]int{
-		"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1,
-		"StopContainer": 2, "RemoveContainer": 2, "RemoveNetwork": 1,
-	}
-	if diff := cmp.Diff(down, count()); diff != "" {
-		t.Errorf("down (-want +got):\n%s", diff)
+	for _, test := range []struct {
+		name, text string
+		remote     bool // the images are at a registry
+		up, again  map[string]int
+	}{
+		{"pull", shop, true, pull, pullAgain},
+		{"wide", wide(50), false, up(50, 0), again(0)},
+		{"many", wide(200), false, up(200, 0), again(0)},
+		{"deep", layers(20, 1), false, up(20, 20), again(20)},
+		{"diamond", layers(5, 8), false, up(40, 40), again(40)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := newEngine()
+			if test.remote {
+				for _, ref := range []string{"web", "db"} {
+					if err := e.RemoveImage(t.Context(), ref); err != nil {
+						t.Fatal(err)
+					}
+					e.AddRemote(ref, "sha256:"+ref)
+				}
+			}
+			r := runner.New(e)
+			for _, want := range []map[string]int{test.up, test.again} {
+				e.ForgetCalls()
+				if _, err := r.Up(t.Context(), project(t, test.text), runner.UpOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, callCounts(e)); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			}
+		})
 	}
 }
 

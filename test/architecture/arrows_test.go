@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 	"pkg/runner/event":                {},
 	"templates":                       {},
 	"webapp":                          {},
+	"bench":                           {},
 	"examples/...":                    {"pkg/..."},
 	"test/...":                        {"pkg/..."},
 }
