@@ -235,7 +235,9 @@ func (b *bench) runScenario(ctx context.Context, s scenario, rounds int) (err er
 	}()
 	steps := s.steps(b, files)
 	for _, step := range steps {
-		delete(b.results.Cases, step.name)
+		for _, who := range b.taking {
+			delete(b.results.Cases[step.name], who)
+		}
 	}
 	first := 0 // the number of a round that is counted and not timed
 	if s.rounds > 0 {
