@@ -189,8 +189,17 @@ func newBench(ctx context.Context, dir, stackctlPath, out string) (*bench, error
 // removeImages removes the images that the benchmark built.
 func (b *bench) removeImages(ctx context.Context) {
 	refs := []string{webappImage}
+	labels := []string{digestLabel}
 	for _, who := range contestants {
 		refs = append(refs, projectOf(who)+"-webapp:latest")
+		labels = append(labels, projectLabel+"="+projectOf(who))
+	}
+	for _, label := range labels { // those that a later build took the name from
+		ids, err := b.api.dangling(ctx, label)
+		if err != nil {
+			say("list images: %v", err)
+		}
+		refs = append(refs, ids...)
 	}
 	for _, ref := range refs {
 		if err := b.api.removeImage(ctx, ref); err != nil {
