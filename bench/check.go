@@ -85,7 +85,7 @@ func (r *results) shortfalls() []string {
 	}
 	known := r.Engine.knowsStartInterval()
 	for _, t := range targets {
-		if r.Cases[t.name] == nil {
+		if _, ok := r.ratio(t.name, compose, timeOf); !ok {
 			if known || !strings.HasSuffix(t.name, ", tuned") {
 				out = append(out, t.name+": not measured")
 			}

@@ -238,6 +238,23 @@ func (a *api) removeImage(ctx context.Context, ref string) error {
 	return err
 }
 
+// dangling lists the images without a name that have a label.
+func (a *api) dangling(ctx context.Context, label string) ([]string, error) {
+	filters, err := json.Marshal(map[string][]string{"dangling": {"true"}, "label": {label}})
+	if err != nil {
+		return nil, err
+	}
+	var list []struct {
+		ID string `json:"Id"`
+	}
+	err = a.do(ctx, http.MethodGet, "/images/json?filters="+url.QueryEscape(string(filters)), nil, &list)
+	var out []string
+	for _, image := range list {
+		out = append(out, image.ID)
+	}
+	return out, err
+}
+
 // engineInfo is what the report says of an engine.
 type engineInfo struct {
 	Version string `json:"version"`

@@ -189,8 +189,17 @@ func newBench(ctx context.Context, dir, stackctlPath, out string) (*bench, error
 // removeImages removes the images that the benchmark built.
 func (b *bench) removeImages(ctx context.Context) {
 	refs := []string{webappImage}
+	labels := []string{digestLabel}
 	for _, who := range contestants {
 		refs = append(refs, projectOf(who)+"-webapp:latest")
+		labels = append(labels, projectLabel+"="+projectOf(who))
+	}
+	for _, label := range labels { // those that a later build took the name from
+		ids, err := b.api.dangling(ctx, label)
+		if err != nil {
+			say("list images: %v", err)
+		}
+		refs = append(refs, ids...)
 	}
 	for _, ref := range refs {
 		if err := b.api.removeImage(ctx, ref); err != nil {
@@ -235,7 +244,9 @@ func (b *bench) runScenario(ctx context.Context, s scenario, rounds int) (err er
 	}()
 	steps := s.steps(b, files)
 	for _, step := range steps {
-		delete(b.results.Cases, step.name)
+		for _, who := range b.taking {
+			delete(b.results.Cases[step.name], who)
+		}
 	}
 	first := 0 // the number of a round that is counted and not timed
 	if s.rounds > 0 {
