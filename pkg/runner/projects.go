@@ -54,7 +54,7 @@ func (r *Runner) Projects(ctx context.Context, o ProjectsOptions) ([]Project, er
 	found := map[string]*Project{}
 	counts := map[string]map[string]int{}
 	for _, c := range containers {
-		runs := c.State == "running" || c.State == "restarting" || c.State == "paused"
+		runs := c.Running()
 		if c.Project == "" || c.ComposeHash == "" && c.Hash == "" || !runs && !o.All {
 			continue
 		}

@@ -250,7 +250,7 @@ func (r *Runner) explain(ctx context.Context, project string, err error) error {
 		containers, err := r.engine.Containers(ctx, project)
 		e.Unknown = err
 		for _, c := range containers {
-			if c.State == "running" || c.State == "restarting" || c.State == "paused" {
+			if c.Running() {
 				e.Running = append(e.Running, c.Name)
 			}
 		}

@@ -52,7 +52,7 @@ func isSurplus(c state.Container, s *state.ServiceSpec) bool {
 func (r *reconciler) planRemove(c state.Container, cause string) int {
 	r.handled[c.ID], r.removed[c.ID] = true, true
 	var stop int
-	if isRunning(c) {
+	if c.Running() {
 		stop = r.plan.add(r.stop(c), cause)
 		r.stops[c.ID] = stop
 	}
@@ -312,10 +312,6 @@ func (r *reconciler) dependencies(s *state.ServiceSpec) (needs, after []int) {
 
 func hasHealthcheck(s *state.ServiceSpec) bool {
 	return s.Config.HealthCheck != nil && !s.Config.HealthCheck.Disable
-}
-
-func isRunning(c state.Container) bool {
-	return c.State == "running" || c.State == "restarting" || c.State == "paused"
 }
 
 // isStarted says that a container needs no start.

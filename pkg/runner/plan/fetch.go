@@ -1,10 +1,8 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -116,18 +114,9 @@ func forBuild(s *state.ServiceSpec, opts BuildOptions) *state.ServiceSpec {
 // chooseServices gives the named services, and with dependencies what they depend
 // on; all when none is named. They are sorted by name.
 func chooseServices(d state.Desired, names []string, dependencies bool) ([]*state.ServiceSpec, error) {
-	g := graph{}
-	for _, s := range d.Services {
-		deps := refersTo(s.Config)
-		for _, dep := range s.DependsOn {
-			deps = append(deps, dep.Service)
-		}
-		g[s.Name] = deps
-	}
-	for _, name := range names {
-		if _, known := g[name]; !known {
-			return nil, fmt.Errorf("%w: %s (the stack has %s)", ErrUnknownService, name, strings.Join(slices.Sorted(maps.Keys(g)), ", "))
-		}
+	g, err := graphOf(&d, names)
+	if err != nil {
+		return nil, err
 	}
 	chosen := g.closure(names)
 	var out []*state.ServiceSpec

@@ -15,7 +15,7 @@ import (
 func (r *reconciler) reconcilePorts() {
 	for _, s := range r.services {
 		for _, c := range r.observed.Containers {
-			if c.Service != s.Name || isSurplus(c, s) || !isRunning(c) {
+			if c.Service != s.Name || isSurplus(c, s) || !c.Running() {
 				continue
 			}
 			for _, p := range c.Ports {

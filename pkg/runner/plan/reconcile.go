@@ -167,23 +167,14 @@ type reconciler struct {
 
 // choose fills services and needed.
 func (r *reconciler) choose() error {
-	g := graph{}
-	for _, s := range r.desired.Services {
-		deps := []string{}
-		for _, dep := range s.DependsOn {
-			deps = append(deps, dep.Service)
-		}
-		g[s.Name] = append(deps, refersTo(s.Config)...)
+	names := r.opts.Services
+	g, err := graphOf(r.desired, names)
+	if err != nil {
+		return err
 	}
 	order, err := g.order()
 	if err != nil {
 		return err
-	}
-	names := r.opts.Services
-	for _, name := range names {
-		if _, known := g[name]; !known {
-			return fmt.Errorf("%w: %s (the stack has %s)", ErrUnknownService, name, strings.Join(slices.Sorted(maps.Keys(g)), ", "))
-		}
 	}
 	if len(names) == 0 {
 		names = order
@@ -211,6 +202,25 @@ func (r *reconciler) choose() error {
 		}
 	}
 	return nil
+}
+
+// graphOf gives what each service depends on, and refuses names of services that
+// are not there.
+func graphOf(d *state.Desired, names []string) (graph, error) {
+	g := graph{}
+	for _, s := range d.Services {
+		deps := refersTo(s.Config)
+		for _, dep := range s.DependsOn {
+			deps = append(deps, dep.Service)
+		}
+		g[s.Name] = deps
+	}
+	for _, name := range names {
+		if _, known := g[name]; !known {
+			return nil, fmt.Errorf("%w: %s (the stack has %s)", ErrUnknownService, name, strings.Join(slices.Sorted(maps.Keys(g)), ", "))
+		}
+	}
+	return g, nil
 }
 
 // shares names the services whose containers one of this service lives with, by

@@ -51,7 +51,7 @@ func Restart(o state.Observed, opts RestartOptions) (*Plan, error) {
 				dependents = append(dependents, stopped[name]...)
 			}
 		}
-		if !isRunning(c) { // what depends on it is still to be waited for
+		if !c.Running() { // what depends on it is still to be waited for
 			stopped[c.Service] = append(stopped[c.Service], dependents...)
 			continue
 		}
@@ -60,7 +60,7 @@ func Restart(o state.Observed, opts RestartOptions) (*Plan, error) {
 	}
 	for _, c := range ordered {
 		cause := causes[c.Service]
-		if !isRunning(c) {
+		if !c.Running() {
 			cause = "is " + c.State
 		}
 		s.start(c, cause, false)

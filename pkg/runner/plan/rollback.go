@@ -32,7 +32,7 @@ func Rollback(failed []ReplaceContainer, o state.Observed) *Plan {
 			}
 			const cause = "did not work out"
 			stop := 0
-			if isRunning(c) {
+			if c.Running() {
 				stop = p.add(StopContainer{Container: c, Grace: op.Grace}, cause)
 			}
 			needs = append(needs, p.add(RemoveContainer{Container: c}, cause, stop))
@@ -47,11 +47,11 @@ func Rollback(failed []ReplaceContainer, o state.Observed) *Plan {
 			}
 		}
 		anew := slices.ContainsFunc(namespaces(op.New.Config), func(service string) bool { return back[service] != nil })
-		if anew && isRunning(old) { // it lives in a namespace that is gone
+		if anew && old.Running() { // it lives in a namespace that is gone
 			stop := p.add(StopContainer{Container: old, Grace: op.Grace}, "restarts with what it shares a namespace with", needs...)
 			needs = append(needs, stop)
 		}
-		if isRunning(op.Old) && (anew || !isRunning(old)) {
+		if op.Old.Running() && (anew || !old.Running()) {
 			start := p.add(StartContainer{Container: was, ID: old.ID}, cause, needs...)
 			for _, service := range refersTo(op.New.Config) {
 				p.after(start, back[service]...)

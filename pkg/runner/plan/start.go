@@ -51,7 +51,7 @@ func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 	}
 	s := newStarter(o, opts.Details, opts.Hooks)
 	starts := func(c state.Container) bool {
-		return chosen[c.Service] && (c.State == "paused" || !isRunning(c) && !s.isDone(c, opts.Services))
+		return chosen[c.Service] && (c.State == "paused" || !c.Running() && !s.isDone(c, opts.Services))
 	}
 	for _, c := range o.Containers {
 		if starts(c) {
@@ -190,7 +190,7 @@ func (s *starter) start(c state.Container, cause string, wait bool) {
 func (s *starter) runs(c state.Container, wait bool) {
 	ready := c.State == "running" && (c.Health == "" || c.Health == "healthy")
 	switch {
-	case !isRunning(c):
+	case !c.Running():
 	case !ready:
 		s.wait(c, 0, wait)
 	case s.needed[c.Service][types.ServiceConditionCompletedSuccessfully]:

@@ -34,7 +34,7 @@ func Stop(o state.Observed, opts StopOptions) *Plan {
 			}
 		}
 		for _, c := range chosen {
-			if c.Service == service && isRunning(c) {
+			if c.Service == service && c.Running() {
 				stopped[service] = append(stopped[service], p.add(StopContainer{Container: c, Grace: opts.Grace, Hooks: opts.Hooks[c.Service].PreStop}, "stop", dependents...))
 			}
 		}

@@ -70,7 +70,7 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 			}
 			var stop int
 			needs := dependents
-			if isRunning(c) {
+			if c.Running() {
 				stop = p.add(StopContainer{Container: c, Grace: opts.Grace, Hooks: opts.Hooks[c.Service].PreStop}, "down", dependents...)
 				stopped[service] = append(stopped[service], stop)
 				needs = []int{stop}

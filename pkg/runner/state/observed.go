@@ -76,6 +76,11 @@ type Container struct {
 	Carried []string
 }
 
+// Running says that the container has a process, or is about to have one again.
+func (c Container) Running() bool {
+	return c.State == "running" || c.State == "restarting" || c.State == "paused"
+}
+
 // Ref names the container.
 func (c Container) Ref() Ref { return Ref{KindContainer, c.Name} }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 )
 
 type buildOptions struct {
@@ -117,11 +116,7 @@ func runBuild(ctx context.Context, app *App, o *buildOptions) error {
 	if o.dryRun {
 		return o.showPlan(runner.New(e).PlanBuild(p, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Build(ctx, p, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Build(ctx, p, options) })
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 )
 
@@ -69,21 +67,9 @@ func runDown(ctx context.Context, app *App, o *downOptions) error {
 		if _, err := e.Info(ctx); err != nil {
 			return err
 		}
-		todo, err := runner.New(e).PlanDown(ctx, s.name, options)
-		if err != nil {
-			return err
-		}
-		o.announce()
-		for _, warning := range todo.Warnings {
-			o.warn(warning)
-		}
-		return display.Plan(app.Out, todo, o.outColor())
+		return o.showPlan(runner.New(e).PlanDown(ctx, s.name, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Down(ctx, s.name, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Down(ctx, s.name, options) })
 	if err != nil {
 		return err
 	}

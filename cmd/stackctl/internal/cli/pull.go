@@ -7,7 +7,6 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 )
 
 type pullOptions struct {
@@ -82,11 +81,7 @@ func runPull(ctx context.Context, app *App, o *pullOptions) error {
 		}
 		return o.showPlan(runner.New(e).PlanPull(ctx, p, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Pull(ctx, p, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Pull(ctx, p, options) })
 	if err != nil {
 		return err
 	}

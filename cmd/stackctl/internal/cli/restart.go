@@ -8,7 +8,6 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 )
 
 type restartOptions struct {
@@ -48,27 +47,16 @@ restart: up does that.`,
 }
 
 func runRestart(ctx context.Context, app *App, o *restartOptions) error {
-	s, err := o.source(ctx)
-	if err != nil {
-		return err
-	}
-	e, closeEngine, err := o.reach(ctx)
+	s, e, closeEngine, err := o.reachContainers(ctx, o.services)
 	if err != nil {
 		return err
 	}
 	defer closeEngine()
-	if err := s.checkKnown(ctx, e, o.services); err != nil {
-		return err
-	}
 	options := runner.RestartOptions{Services: o.services, NoDeps: o.noDeps, Grace: o.timeout, Hooks: s.hooks(ctx)}
 	if o.dryRun {
 		return o.showPlan(runner.New(e).PlanRestart(ctx, s.name, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Restart(ctx, s.name, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Restart(ctx, s.name, options) })
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
+	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
@@ -29,11 +31,39 @@ func (s *source) checkKnown(ctx context.Context, e engine.Engine, names []string
 	return nil
 }
 
+// reachContainers gives the source and the engine of a command that works on the
+// containers that are there, by their labels.
+func (g *globalOptions) reachContainers(ctx context.Context, services []string) (*source, engine.Engine, func(), error) {
+	s, err := g.source(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	e, closeEngine, err := g.reach(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := s.checkKnown(ctx, e, services); err != nil {
+		closeEngine()
+		return nil, nil, nil, err
+	}
+	return s, e, closeEngine, nil
+}
+
+// perform carries out a verb of the library and shows what happens meanwhile.
+func (g *globalOptions) perform(e engine.Engine, project string, verb func(*runner.Runner) (*runner.Report, error)) (report *runner.Report, err error) {
+	err = g.watched(project, func(sink event.Sink) error {
+		report, err = verb(runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now)))
+		return err
+	})
+	return report, err
+}
+
 // showPlan prints what a command would do: its --dry-run.
 func (g *globalOptions) showPlan(todo *plan.Plan, err error) error {
 	if err != nil {
 		return err
 	}
+	g.announce()
 	for _, warning := range todo.Warnings {
 		g.warn(warning)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 )
 
 type startOptions struct {
@@ -55,27 +54,16 @@ func runStart(ctx context.Context, app *App, o *startOptions) error {
 	if *o.waitTimeout == 0 {
 		return &usageError{text: "--wait-timeout 0 leaves no time", hint: "leave it out for " + runner.DefaultWaitTimeout.String()}
 	}
-	s, err := o.source(ctx)
-	if err != nil {
-		return err
-	}
-	e, closeEngine, err := o.reach(ctx)
+	s, e, closeEngine, err := o.reachContainers(ctx, o.services)
 	if err != nil {
 		return err
 	}
 	defer closeEngine()
-	if err := s.checkKnown(ctx, e, o.services); err != nil {
-		return err
-	}
 	options := runner.StartOptions{Services: o.services, Wait: o.wait, WaitTimeout: *o.waitTimeout, Hooks: s.hooks(ctx)}
 	if o.dryRun {
 		return o.showPlan(runner.New(e).PlanStart(ctx, s.name, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Start(ctx, s.name, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Start(ctx, s.name, options) })
 	if err != nil {
 		return err
 	}

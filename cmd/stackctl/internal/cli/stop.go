@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stackctl/stackctl/pkg/runner"
-	"github.com/stackctl/stackctl/pkg/runner/event"
 )
 
 type stopOptions struct {
@@ -46,28 +45,16 @@ are stopped.`,
 }
 
 func runStop(ctx context.Context, app *App, o *stopOptions) error {
-	s, err := o.source(ctx)
-	if err != nil {
-		return err
-	}
-	e, closeEngine, err := o.reach(ctx)
+	s, e, closeEngine, err := o.reachContainers(ctx, o.services)
 	if err != nil {
 		return err
 	}
 	defer closeEngine()
-	if err := s.checkKnown(ctx, e, o.services); err != nil {
-		return err
-	}
 	options := runner.StopOptions{Services: o.services, Grace: o.timeout, Hooks: s.hooks(ctx)}
 	if o.dryRun {
 		return o.showPlan(runner.New(e).PlanStop(ctx, s.name, options))
 	}
-	var report *runner.Report
-	err = o.watched(s.name, func(sink event.Sink) error {
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).
-			Stop(ctx, s.name, options)
-		return err
-	})
+	report, err := o.perform(e, s.name, func(r *runner.Runner) (*runner.Report, error) { return r.Stop(ctx, s.name, options) })
 	if err != nil {
 		return err
 	}

@@ -755,7 +755,7 @@ func (e *Engine) RemoveContainer(ctx context.Context, ref string, _ bool) error 
 	if err != nil {
 		return nil
 	}
-	if c.State == "running" || c.State == "restarting" || c.State == "paused" {
+	if c.Running() {
 		return conflict("container %s is %s", c.Name, c.State)
 	}
 	delete(e.containers, c.ID)
