@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -410,8 +411,24 @@ func (s *stand) findsEdits(c comparison, part int, dir, text, id string) {
 	}
 }
 
+// turnout counts the comparisons that took place. Some are skipped, for what an
+// engine or a release of Compose does not take; a test fails when many are.
+type turnout struct{ due, done atomic.Int32 }
+
+func newTurnout(t *testing.T) *turnout {
+	t.Helper()
+	n := &turnout{}
+	t.Cleanup(func() { // after the subtests
+		if due, done := n.due.Load(), n.done.Load(); 3*done < 2*due {
+			t.Errorf("only %d of %d comparisons took place", done, due)
+		}
+	})
+	return n
+}
+
 // What Docker Compose makes of a file is what stackctl would make of it.
 func TestCompareWithDockerCompose(t *testing.T) {
+	turnout := newTurnout(t)
 	for _, variable := range []string{"COMPOSE", "COMPOSE_SAME"} {
 		compose := os.Getenv(variable)
 		if compose == "" {
@@ -423,6 +440,7 @@ func TestCompareWithDockerCompose(t *testing.T) {
 		base := os.Getpid() % 100
 		for i, c := range comparisons {
 			t.Run(variable+"/"+c.name, func(t *testing.T) {
+				turnout.due.Add(1)
 				s := newStand(t)
 				if c.api != "" && !s.atLeast(c.api) {
 					t.Skipf("needs API %s", c.api)
@@ -439,6 +457,7 @@ func TestCompareWithDockerCompose(t *testing.T) {
 				if err != nil {
 					t.Skipf("%s does not take it: %s", filepath.Base(compose), out)
 				}
+				turnout.done.Add(1)
 				spec := s.loadIn(dir, text).Services[0].Containers[0]
 				dropped := c.dropped
 				if variable == "COMPOSE_SAME" {
@@ -475,6 +494,7 @@ var meant = map[string]string{
 // The corpus of compose files, if it is there: what stackctl makes of each is what
 // it would make again, and so is what Docker Compose makes.
 func TestCompareCorpus(t *testing.T) {
+	turnout := newTurnout(t)
 	files, err := filepath.Glob("../../../../test/compose/corpus/*.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -489,6 +509,7 @@ func TestCompareCorpus(t *testing.T) {
 				continue
 			}
 			t.Run(filepath.Base(file)+"/"+cmp.Or(variable, "stackctl"), func(t *testing.T) {
+				turnout.due.Add(1)
 				s := newStand(t)
 				part := (os.Getpid() + 3*i + j) % 256
 				env := types.Mapping{
@@ -515,6 +536,7 @@ func TestCompareCorpus(t *testing.T) {
 					known = meant[filepath.Base(file)]
 				}
 				s.compareAll(d, known)
+				turnout.done.Add(1) // not if it was skipped
 			})
 		}
 	}
