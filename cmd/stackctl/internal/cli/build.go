@@ -42,7 +42,7 @@ runs stays as it is: up replaces the containers whose image has changed.`,
 		ValidArgsFunction: g.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.services = args
-			return runBuild(cmd.Context(), g.app, opts)
+			return runBuild(cmd.Context(), opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -79,7 +79,7 @@ func (o *buildOptions) buildArgs() (types.MappingWithEquals, error) {
 	return args, nil
 }
 
-func runBuild(ctx context.Context, app *App, o *buildOptions) error {
+func runBuild(ctx context.Context, o *buildOptions) error {
 	args, err := o.buildArgs()
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ the project's label is removed.`,
   # And the image that was built
   stackctl down -v --rmi local`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDown(cmd.Context(), g.app, opts) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDown(cmd.Context(), opts) },
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.volumes, "volumes", "v", false, "remove the project's volumes and the data in them, too")
@@ -48,7 +48,7 @@ the project's label is removed.`,
 	return cmd
 }
 
-func runDown(ctx context.Context, app *App, o *downOptions) error {
+func runDown(ctx context.Context, o *downOptions) error {
 	s, err := o.source(ctx)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ as it is: up replaces the containers whose image has changed.`,
 		ValidArgsFunction: g.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.services = args
-			return runPull(cmd.Context(), g.app, opts)
+			return runPull(cmd.Context(), opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -51,7 +51,7 @@ as it is: up replaces the containers whose image has changed.`,
 	return cmd
 }
 
-func runPull(ctx context.Context, app *App, o *pullOptions) error {
+func runPull(ctx context.Context, o *pullOptions) error {
 	if o.quiet {
 		o.progress = display.Quiet
 	}

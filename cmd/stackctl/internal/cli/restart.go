@@ -36,7 +36,7 @@ restart: up does that.`,
 		ValidArgsFunction: g.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.services = args
-			return runRestart(cmd.Context(), g.app, opts)
+			return runRestart(cmd.Context(), opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -46,7 +46,7 @@ restart: up does that.`,
 	return cmd
 }
 
-func runRestart(ctx context.Context, app *App, o *restartOptions) error {
+func runRestart(ctx context.Context, o *restartOptions) error {
 	s, e, closeEngine, err := o.reachContainers(ctx, o.services)
 	if err != nil {
 		return err

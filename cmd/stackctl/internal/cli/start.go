@@ -40,7 +40,7 @@ named, only they and what they depend on are started.`,
 		ValidArgsFunction: g.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.services = args
-			return runStart(cmd.Context(), g.app, opts)
+			return runStart(cmd.Context(), opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -50,7 +50,7 @@ named, only they and what they depend on are started.`,
 	return cmd
 }
 
-func runStart(ctx context.Context, app *App, o *startOptions) error {
+func runStart(ctx context.Context, o *startOptions) error {
 	if *o.waitTimeout == 0 {
 		return &usageError{text: "--wait-timeout 0 leaves no time", hint: "leave it out for " + runner.DefaultWaitTimeout.String()}
 	}

@@ -35,7 +35,7 @@ are stopped.`,
 		ValidArgsFunction: g.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts.services = args
-			return runStop(cmd.Context(), g.app, opts)
+			return runStop(cmd.Context(), opts)
 		},
 	}
 	flags := cmd.Flags()
@@ -44,7 +44,7 @@ are stopped.`,
 	return cmd
 }
 
-func runStop(ctx context.Context, app *App, o *stopOptions) error {
+func runStop(ctx context.Context, o *stopOptions) error {
 	s, e, closeEngine, err := o.reachContainers(ctx, o.services)
 	if err != nil {
 		return err
