@@ -38,6 +38,9 @@ type LoadOptions struct {
 	// Scale sets the number of containers of services by name, whatever the text
 	// says. Naming a service that is not there, or is left out, is a fault.
 	Scale map[string]int
+	// Accepted spares texts that it knows the check against the schema. Nil: every
+	// load checks.
+	Accepted Accepted
 }
 
 // LoadOption changes how Stack.Project loads a stack.
@@ -66,6 +69,11 @@ func WithProfiles(profiles ...string) LoadOption {
 // WithScale sets the number of containers of services by name.
 func WithScale(numbers map[string]int) LoadOption {
 	return func(o *LoadOptions) { o.Scale = numbers }
+}
+
+// WithAccepted spares a stack that is known the check against the schema.
+func WithAccepted(known Accepted) LoadOption {
+	return func(o *LoadOptions) { o.Accepted = known }
 }
 
 // Load reads a project: the one way by which every stack, typed or written,
@@ -125,10 +133,11 @@ type source struct {
 	env        map[string]string
 	name       string
 	profiles   []string
+	accepted   Accepted // nil for none
 }
 
 func (o LoadOptions) read() (*source, error) {
-	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles}
+	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles, accepted: o.Accepted}
 	switch {
 	case o.Content != nil && len(o.Files) > 0:
 		return nil, errors.New("both files and content given")
@@ -162,7 +171,12 @@ func (o LoadOptions) read() (*source, error) {
 // load runs compose-go's loader once. The adjustments are for diagnose, which
 // loads what is broken.
 func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*types.Project, error) {
-	project, err := loader.LoadWithContext(ctx, s.details(), s.options(adjust...)...)
+	details := s.details()
+	model, options, err := s.model(ctx, details, adjust...)
+	if err != nil {
+		return nil, err
+	}
+	project, err := loader.ModelToProject(model, options, details)
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +197,8 @@ func (s *source) details() types.ConfigDetails {
 	return details
 }
 
-func (s *source) options(adjust ...func(*loader.Options)) []func(*loader.Options) {
-	return append([]func(*loader.Options){
+func (s *source) options() []func(*loader.Options) {
+	return []func(*loader.Options){
 		loader.WithProfiles(s.profiles),
 		// Values of env_file are part of the environment by then.
 		loader.WithDiscardEnvFiles,
@@ -195,5 +209,5 @@ func (s *source) options(adjust ...func(*loader.Options)) []func(*loader.Options
 				o.SetProjectName(loader.NormalizeProjectName(filepath.Base(s.workingDir)), false)
 			}
 		},
-	}, adjust...)
+	}
 }

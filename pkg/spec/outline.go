@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
 
 	"github.com/stackctl/stackctl/pkg/spec/render/compose"
@@ -70,6 +71,19 @@ func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
 	return o, nil
 }
 
+// OutlineOf gives the outline of a project that has been loaded.
+func OutlineOf(p *types.Project) *Outline {
+	o := &Outline{Name: p.Name, Services: map[string]OutlineService{}}
+	for _, services := range []types.Services{p.Services, p.DisabledServices} {
+		for name, service := range services {
+			o.Services[name] = OutlineService{
+				DependsOn: slices.Sorted(maps.Keys(service.DependsOn)), Profiles: service.Profiles,
+			}
+		}
+	}
+	return o
+}
+
 // Merge reads the files as Load does and returns them as one compose file, with
 // files that they include or extend in it, and with references to variables as
 // they are: nothing is resolved, so there is no secret in it. Services of every
@@ -127,15 +141,13 @@ func (s *source) unmergeable(ctx context.Context, err error) error {
 // tree loads the files as one tree, literal with its references to variables in
 // it, and gives the project's name, which may be such a reference.
 func (s *source) tree(ctx context.Context, literal bool) (map[string]any, string, error) {
-	var options *loader.Options
-	model, err := loader.LoadModelWithContext(ctx, s.details(), s.options(func(o *loader.Options) {
+	model, options, err := s.model(ctx, s.details(), func(o *loader.Options) {
 		o.SkipInterpolation = literal
 		o.Interpolate.Substitute = quietly
 		o.SkipNormalization = true
 		o.SkipDefaultValues = true
 		o.ResolvePaths = false
-		options = o // the loader writes the name into it
-	})...)
+	})
 	if err != nil {
 		return nil, "", err
 	}

@@ -92,7 +92,7 @@ func TestWhatComposeGoLogs(t *testing.T) {
 		"config":   "warning: something else\n",
 	} {
 		var out, errs bytes.Buffer
-		app := &App{Streams: Streams{Out: &out, Err: &errs}, Dir: dir}
+		app := &App{Streams: Streams{Out: &out, Err: &errs}, Dir: dir, CacheDir: noCache}
 		code := app.run(t.Context(), []string{"-p", "shop", command}, func(warn func(string)) {
 			warn(file + obsoleteVersion)
 			warn("something else")
@@ -102,3 +102,6 @@ func TestWhatComposeGoLogs(t *testing.T) {
 		}
 	}
 }
+
+// noCache is for an App that remembers nothing.
+func noCache() (string, error) { return "", os.ErrNotExist }

@@ -88,7 +88,7 @@ func runBuild(ctx context.Context, o *buildOptions) error {
 	if o.quiet {
 		o.progress = display.Quiet
 	}
-	s, err := o.source(ctx)
+	s, err := o.sourceToLoad(ctx)
 	if err != nil {
 		return err
 	}

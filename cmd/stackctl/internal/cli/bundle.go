@@ -88,7 +88,7 @@ func runBundle(ctx context.Context, app *App, o *bundleOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := o.source(ctx)
+	s, err := o.sourceToLoad(ctx)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,10 @@ type source struct {
 	// of it without the values of its variables.
 	options spec.LoadOptions
 	outline *spec.Outline
+	// project is the loaded stack, or fault why it cannot be loaded, with the options
+	// as they are; both are nil before it is loaded.
+	project *types.Project
+	fault   error
 	// origins say in words where it comes from.
 	origins []string
 	// bundle is what the stack is in, with its images; nil for any other.
@@ -61,6 +65,13 @@ const standIn = "stand-in"
 // projectNameVariable names the project where -p does not.
 const projectNameVariable = "COMPOSE_PROJECT_NAME"
 
+// sourceToLoad finds the stack as source does, for a command that loads it: what a
+// stack is made of is read from the loaded one, which saves reading its files twice.
+func (g *globalOptions) sourceToLoad(ctx context.Context) (*source, error) {
+	g.loads = true
+	return g.source(ctx)
+}
+
 // source finds the stack that flags, environment and folders name, and reads its
 // variables. It does not load the stack: that is done with values for all of them.
 func (g *globalOptions) source(ctx context.Context) (*source, error) {
@@ -68,7 +79,6 @@ func (g *globalOptions) source(ctx context.Context) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.scale = g.scale
 	g.current = s
 	return s, nil
 }
@@ -88,7 +98,8 @@ func (g *globalOptions) builtInSource(dir string) (*source, error) {
 	stack := builtIn(g.projectName)
 	return &source{
 		stack: stack, dir: dir, base: g.app.Dir, variables: variables,
-		name: cmp.Or(g.projectName, variables[projectNameVariable], stack.Name),
+		name: cmp.Or(g.projectName, variables[projectNameVariable], stack.Name), scale: g.scale,
+		options: spec.LoadOptions{Accepted: g.accepted()},
 	}, nil
 }
 
@@ -147,25 +158,31 @@ func (s *source) knowsPassword() bool {
 // not known.
 func (s *source) load(ctx context.Context) (*types.Project, error) {
 	if s.stack == nil {
-		s.options.Scale = s.scale
-		p, err := spec.Load(ctx, s.options)
-		if err != nil {
-			return nil, s.located(err)
-		}
-		for name, service := range p.Services {
-			if len(s.envFiles) > 0 {
-				service.CustomLabels = types.Labels{state.LabelEnvFiles: strings.Join(s.envFiles, ",")}
-				p.Services[name] = service
-			}
-		}
-		return p, nil
+		s.loadOnce(ctx)
+		return s.project, s.located(s.fault)
 	}
 	variables := s.variables
 	if !s.knowsPassword() {
 		variables = maps.Clone(variables)
 		variables[passwordVariable] = standIn
 	}
-	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale))
+	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale), spec.WithAccepted(s.options.Accepted))
+}
+
+// loadOnce loads a stack that is not the built-in one, unless that is done.
+func (s *source) loadOnce(ctx context.Context) {
+	if s.project != nil || s.fault != nil {
+		return
+	}
+	s.options.Scale = s.scale
+	s.project, s.fault = spec.Load(ctx, s.options)
+	if s.fault != nil || len(s.envFiles) == 0 {
+		return
+	}
+	for name, service := range s.project.Services {
+		service.CustomLabels = types.Labels{state.LabelEnvFiles: strings.Join(s.envFiles, ",")}
+		s.project.Services[name] = service
+	}
 }
 
 // hooks gives the commands around starts and stops. A stack that cannot be loaded
@@ -296,6 +313,7 @@ func (s *source) choose(names []string) error {
 		isActive := func(p string) bool { return p == "*" || slices.Contains(profiles, p) }
 		if len(profiles) > 0 && !slices.ContainsFunc(s.options.Profiles, isActive) {
 			s.options.Profiles = append(s.options.Profiles, profiles...)
+			s.project, s.fault = nil, nil
 		}
 	}
 	return nil

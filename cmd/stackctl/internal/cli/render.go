@@ -113,7 +113,7 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 
 // printParts prints what a script wants to know of the stack, a name a line.
 func (o *renderOptions) printParts(ctx context.Context, app *App) error {
-	s, err := o.source(ctx)
+	s, err := o.sourceToLoad(ctx)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,8 @@ type globalOptions struct {
 	// overwrites says that an empty compose file may be the one that the command's
 	// output is about to be written to, so it is not one to read.
 	overwrites bool
+	// loads says that the command loads its stack.
+	loads bool
 	// opened is the bundle that --bundle names; nil until it is read.
 	opened *bundle.Bundle
 	// unnamed says that the command's output is nothing but its result, without a line

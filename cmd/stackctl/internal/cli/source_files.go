@@ -80,10 +80,11 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 	if err := checkProjectName(variables[projectNameVariable], projectNameVariable+"="); err != nil {
 		return nil, err
 	}
-	s := &source{dir: dir, base: g.app.Dir, variables: variables}
+	s := &source{dir: dir, base: g.app.Dir, variables: variables, scale: g.scale}
 	s.options = spec.LoadOptions{
 		Files: files, Contents: map[string][]byte{}, WorkingDir: dir, Env: variables,
 		Name: cmp.Or(g.projectName, variables[projectNameVariable]), Profiles: g.activeProfiles(variables),
+		Accepted: g.accepted(),
 	}
 	for _, file := range g.variableFiles() {
 		s.envFiles = append(s.envFiles, within(g.app.Dir, file))
@@ -98,9 +99,16 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 		}
 		s.origins = append(s.origins, origin)
 	}
-	var err error
-	if s.outline, err = spec.ReadOutline(ctx, s.options); err != nil {
-		return nil, s.located(err)
+	if g.loads {
+		s.loadOnce(ctx)
+	}
+	if s.project != nil {
+		s.outline = spec.OutlineOf(s.project)
+	} else {
+		var err error
+		if s.outline, err = spec.ReadOutline(ctx, s.options); err != nil {
+			return nil, s.located(err)
+		}
 	}
 	s.name = s.options.Name
 	if s.name == "" {

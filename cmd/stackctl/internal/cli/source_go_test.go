@@ -13,7 +13,7 @@ func TestProgramWithoutGo(t *testing.T) {
 	dir := folder(t, map[string]string{"shop/main.go": "package main\n"})
 	t.Setenv("PATH", dir)
 	var messages strings.Builder
-	app := &App{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: &messages}, Dir: dir}
+	app := &App{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: &messages}, Dir: dir, CacheDir: noCache}
 	if code := app.Run(t.Context(), []string{"-f", "shop", "validate"}); code != exitInvalid {
 		t.Errorf("exit code %d", code)
 	}
@@ -29,7 +29,7 @@ func TestProgramInterrupted(t *testing.T) {
 	dir := folder(t, map[string]string{"go.mod": "module x\n", "main.go": "package main\n\nfunc main() { select {} }\n"})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(&SignalError{15})
-	app := &App{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, Dir: dir}
+	app := &App{Streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, Dir: dir, CacheDir: noCache}
 	if code := app.Run(ctx, []string{"-f", ".", "validate"}); code != 128+15 {
 		t.Errorf("exit code %d", code)
 	}

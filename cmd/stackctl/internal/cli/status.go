@@ -85,7 +85,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 		return err
 	}
 	o.unnamed = o.format != formatTable || o.quiet || o.names
-	s, err := o.source(ctx)
+	s, err := o.sourceToLoad(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ needed.`,
 }
 
 func runValidate(ctx context.Context, app *App, g *globalOptions) error {
-	s, err := g.source(ctx)
+	s, err := g.sourceToLoad(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,111 @@
+package spec
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/schema"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// Accepted remembers what the compose specification's schema has accepted.
+// Compiling the schema takes longer than all the rest of a load, so a program
+// that loads the same text each time it is run does well to keep it.
+type Accepted interface {
+	// Has says that an input with this digest was accepted before.
+	Has(digest string) bool
+	// Add remembers one that was.
+	Add(digest string)
+}
+
+// model loads the files as one tree and gives the options that it was loaded
+// with, in which the project's name is.
+//
+// What the schema says of a text depends on nothing but the text and the values
+// of the variables in it. So the files are loaded without the schema first, which
+// tells the variables; when text and values were accepted before, that is all. A
+// load that reads further files, or fails, is done again with the schema.
+func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust ...func(*loader.Options)) (map[string]any, *loader.Options, error) {
+	var options *loader.Options
+	load := func(more ...func(*loader.Options)) (map[string]any, error) {
+		capture := func(o *loader.Options) { options = o }
+		all := slices.Concat(s.options(), adjust, more)
+		return loader.LoadModelWithContext(ctx, details, append(all, capture)...)
+	}
+	if s.accepted == nil {
+		model, err := load()
+		return model, options, err
+	}
+	values := map[string]string{}
+	further := false
+	model, err := load(func(o *loader.Options) {
+		o.SkipValidation = true
+		lookUp := o.Interpolate.LookupValue
+		o.Interpolate.LookupValue = func(name string) (string, bool) {
+			value, found := lookUp(name)
+			values[name] = fmt.Sprintf("%t %s", found, value)
+			return value, found
+		}
+		o.Listeners = append(o.Listeners, func(event string, about map[string]any) {
+			further = further || event == "include" || about["file"] != nil
+		})
+	})
+	// An obsolete version is told of by a load with the schema only.
+	_, versioned := model["version"]
+	digest := ""
+	if err == nil && !further && !versioned {
+		digest = s.digest(values, options.SkipInterpolation)
+		if s.accepted.Has(digest) {
+			return model, options, nil
+		}
+	}
+	// Variables without a value have been warned of by now.
+	model, err = load(func(o *loader.Options) { o.Interpolate.Substitute = quietly })
+	if err == nil && digest != "" {
+		s.accepted.Add(digest)
+	}
+	return model, options, err
+}
+
+// digest identifies what the schema is given: the text, the values in it, and the
+// code that makes one tree of them.
+func (s *source) digest(values map[string]string, literal bool) string {
+	h := sha256.New()
+	write(h, loaderVersion(), schema.Schema, fmt.Sprint(literal, len(s.files)))
+	for _, file := range s.files {
+		write(h, string(file.Content))
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		write(h, name, values[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// write writes texts so that no two rows of them look alike.
+func write(h hash.Hash, texts ...string) {
+	for _, text := range texts {
+		fmt.Fprintf(h, "%d:%s", len(text), text) // a hash takes everything
+	}
+}
+
+// loaderVersion gives the version of compose-go in this program.
+var loaderVersion = sync.OnceValue(func() string {
+	info, _ := debug.ReadBuildInfo() // nil where it is not known
+	if info == nil {
+		return ""
+	}
+	for _, module := range info.Deps {
+		if module.Path == "github.com/compose-spec/compose-go/v2" {
+			return fmt.Sprint(module.Version, module.Replace)
+		}
+	}
+	return ""
+})
