@@ -20,6 +20,8 @@ type Runner struct {
 	engine engine.Engine
 	sink   event.Sink
 	now    func() time.Time
+	// readiness is nil for none.
+	readiness Readiness
 }
 
 // Option changes a Runner.
@@ -58,7 +60,11 @@ func (r *Runner) observe(ctx context.Context, p *types.Project, anyDefinition bo
 		return state.Desired{}, state.Observed{}, err
 	}
 	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
-	if err == nil && !anyDefinition {
+	if err != nil {
+		return desired, observed, err
+	}
+	r.recall(ctx, &observed)
+	if !anyDefinition {
 		err = observer.Compare(ctx, r.engine, desired, &observed)
 	}
 	return desired, observed, err

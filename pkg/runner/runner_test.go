@@ -155,7 +155,7 @@ func TestCallsOfEachCommand(t *testing.T) {
 		}
 	}
 	e := newEngine()
-	r := runner.New(e)
+	r := runner.New(e, runner.WithReadiness(readiness{}))
 	for _, step := range []struct {
 		name string
 		do   func(*testing.T, *runner.Runner) error
@@ -166,25 +166,22 @@ func TestCallsOfEachCommand(t *testing.T) {
 			"Events": 1, "CreateNetwork": 1, "CreateVolume": 1, "CreateContainer": 2, "StartContainer": 2,
 			"Inspect": 2, "Exec": 1,
 		}},
-		// The engine has not looked at db yet, so whoever asks probes it.
+		// The engine has not looked at db yet, but up has.
 		{"status", func(t *testing.T, r *runner.Runner) error {
 			t.Helper()
 			_, err := r.Status(t.Context(), project(t, shop), runner.StatusOptions{})
 			return err
-		}, map[string]int{"Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1, "Exec": 1}},
+		}, map[string]int{"Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1}},
 		{"plan", func(t *testing.T, r *runner.Runner) error {
 			t.Helper()
 			_, err := r.Plan(t.Context(), project(t, shop), runner.UpOptions{})
 			return err
-		}, map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2}},
-		{"no-op", up(shop), map[string]int{
-			"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 2, // observe, endpoints
-			"Events": 1, "Inspect": 1, "Exec": 1, // wait for db
-		}},
+		}, map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1}},
+		{"no-op", up(shop), map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1}},
 		{"one change", up(changed), map[string]int{
 			"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 2, "Compare": 1,
 			"CreateContainer": 1, "StopContainer": 1, "RenameContainer": 2, "StartContainer": 1, "RemoveContainer": 1,
-			"Events": 1, "Inspect": 2, "Exec": 1,
+			"Events": 1, "Inspect": 2,
 		}},
 		{"down", down(false), map[string]int{
 			"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1,
@@ -206,6 +203,50 @@ func TestCallsOfEachCommand(t *testing.T) {
 		if diff := cmp.Diff(step.want, callCounts(e)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
 		}
+	}
+}
+
+// readiness keeps the last probe of a run in memory.
+type readiness map[string]time.Time
+
+func (r readiness) Ready(container string, started time.Time) time.Time {
+	return r[container+started.String()]
+}
+
+func (r readiness) SetReady(container string, started, at time.Time) {
+	r[container+started.String()] = at
+}
+
+// What a run has found ready is not probed again within the healthcheck's interval,
+// after which the engine has looked itself, nor after a restart.
+func TestReadinessIsRemembered(t *testing.T) {
+	p := project(t, strings.Replace(shop, "start_interval: 1ms", "interval: 10s", 1))
+	now := time.Now()
+	e := newEngine()
+	r := runner.New(e, runner.WithReadiness(readiness{}), runner.WithClock(func() time.Time { return now }))
+	probes := func() int {
+		e.ForgetCalls()
+		if _, err := r.Up(t.Context(), p, runner.UpOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		return callCounts(e)["Exec"]
+	}
+	if got := probes(); got != 1 {
+		t.Fatalf("the first up probes %d times", got)
+	}
+	now = now.Add(10 * time.Second)
+	if got := probes(); got != 0 {
+		t.Errorf("within the interval it probes %d times", got)
+	}
+	now = now.Add(time.Second)
+	if got := probes(); got != 1 {
+		t.Errorf("after the interval it probes %d times", got)
+	}
+	if err := errors.Join(e.StopContainer(t.Context(), "shop-db-1", nil), e.StartContainer(t.Context(), "shop-db-1")); err != nil {
+		t.Fatal(err)
+	}
+	if got := probes(); got != 1 {
+		t.Errorf("after a restart it probes %d times", got)
 	}
 }
 
@@ -260,9 +301,9 @@ func TestCallsOfOtherStacks(t *testing.T) {
 		return out
 	}
 	again := func(probed int) map[string]int {
-		out := map[string]int{"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 1}
+		out := map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 1}
 		if probed > 0 {
-			out["Events"], out["Inspect"], out["Exec"] = 1, probed, probed
+			out["Inspect"] = probed
 		}
 		return out
 	}
@@ -270,9 +311,7 @@ func TestCallsOfOtherStacks(t *testing.T) {
 		"Info": 1, "Containers": 3, "Networks": 1, "Volumes": 1, "Image": 4, "Pull": 2, "Events": 1, // each image before and after
 		"CreateNetwork": 1, "CreateVolume": 1, "CreateContainer": 2, "StartContainer": 2, "Inspect": 2, "Exec": 1,
 	}
-	pullAgain := map[string]int{
-		"Info": 1, "Containers": 2, "Networks": 1, "Volumes": 1, "Image": 2, "Events": 1, "Inspect": 1, "Exec": 1,
-	}
+	pullAgain := map[string]int{"Info": 1, "Containers": 1, "Networks": 1, "Volumes": 1, "Image": 2, "Inspect": 1}
 	for _, test := range []struct {
 		name, text string
 		remote     bool // the images are at a registry
@@ -294,7 +333,7 @@ func TestCallsOfOtherStacks(t *testing.T) {
 					e.AddRemote(ref, "sha256:"+ref)
 				}
 			}
-			r := runner.New(e)
+			r := runner.New(e, runner.WithReadiness(readiness{}))
 			for _, want := range []map[string]int{test.up, test.again} {
 				e.ForgetCalls()
 				if _, err := r.Up(t.Context(), project(t, test.text), runner.UpOptions{}); err != nil {

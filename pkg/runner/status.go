@@ -150,6 +150,7 @@ func (r *Runner) probeStarting(ctx context.Context, rows []ContainerStatus) {
 			result, err := probe.Once(ctx, r.engine, look.ID, look.Healthcheck)
 			row.Ready = err == nil && result.ExitCode == 0
 			if row.Ready {
+				r.foundReady(look)
 				row.Health = "healthy"
 			}
 		})

@@ -158,9 +158,11 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 		return report, err
 	}
 	r.tellOptional(report)
-	after, err := r.engine.Containers(ctx, p.Name)
-	if err != nil {
-		return report, err
+	after := observed.Containers
+	if !todo.Empty() {
+		if after, err = r.engine.Containers(ctx, p.Name); err != nil {
+			return report, err
+		}
 	}
 	report.Endpoints = endpoints(after, desired, info)
 	return report, nil

@@ -34,7 +34,7 @@ func (r *Runner) waiter(ctx context.Context, todo *plan.Plan, info engine.Info, 
 	}
 	w = &probe.Waiter{
 		Engine: r.engine, Watch: watch, KnowsStartInterval: info.KnowsStartInterval,
-		Timeout: cmp.Or(timeout, DefaultWaitTimeout),
+		Timeout: cmp.Or(timeout, DefaultWaitTimeout), Found: r.foundReady,
 	}
 	return w, func() {
 		stop()

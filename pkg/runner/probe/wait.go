@@ -25,6 +25,9 @@ type Waiter struct {
 	// Settle is how long a container has to run to be stable; zero means two
 	// seconds.
 	Settle time.Duration
+	// Found is told when a probe of ours has succeeded, with the look at the
+	// container before it; nil for nobody.
+	Found func(engine.Inspection)
 }
 
 // defaultSettle is long enough for a program to find out that it cannot work:
@@ -94,6 +97,9 @@ func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, err
 			s.probes++
 			s.lastProbe = &probe
 			if probe.ExitCode == 0 {
+				if s.Found != nil {
+					s.Found(s.last)
+				}
 				return Result{Health: "healthy"}, nil
 			}
 			continue

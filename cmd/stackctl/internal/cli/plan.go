@@ -7,6 +7,7 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 )
 
@@ -82,7 +83,7 @@ func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Pl
 			g.warn("up would refuse: " + passwordRefused(databaseVolume(p)).Error())
 		}
 	}
-	todo, err := runner.New(e).Plan(ctx, p, o)
+	todo, err := g.newRunner(e, event.Discard).Plan(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}

@@ -49,10 +49,15 @@ func (g *globalOptions) reachContainers(ctx context.Context, services []string) 
 	return s, e, closeEngine, nil
 }
 
+// newRunner gives what carries out verbs on an engine, and tells sink of it.
+func (g *globalOptions) newRunner(e engine.Engine, sink event.Sink) *runner.Runner {
+	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithReadiness(g.ready()))
+}
+
 // perform carries out a verb of the library and shows what happens meanwhile.
 func (g *globalOptions) perform(e engine.Engine, project string, verb func(*runner.Runner) (*runner.Report, error)) (report *runner.Report, err error) {
 	err = g.watched(project, func(sink event.Sink) error {
-		report, err = verb(runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now)))
+		report, err = verb(g.newRunner(e, sink))
 		return err
 	})
 	return report, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
 
@@ -106,7 +107,7 @@ func runStatus(ctx context.Context, app *App, o *statusOptions) error {
 		return err
 	}
 	look := func() (runner.Status, error) {
-		status, err := runner.New(e).Status(ctx, p, options)
+		status, err := o.newRunner(e, event.Discard).Status(ctx, p, options)
 		if len(o.services) > 0 {
 			isOther := func(c runner.ContainerStatus) bool { return !slices.Contains(o.services, c.Service) }
 			status.Containers = slices.DeleteFunc(status.Containers, isOther)

@@ -64,6 +64,9 @@ type Engine struct {
 	agree  sync.Mutex
 	agreed bool
 
+	about       sync.Mutex
+	aboutAnswer *engine.Info // nil until asked for
+
 	system       sync.Mutex
 	systemAnswer *system.Info // nil until asked for
 }
@@ -161,8 +164,13 @@ func loadSettings(dir string) (*configfile.ConfigFile, error) {
 }
 
 // Info says which engine answers, in two calls: a ping that agrees on the API
-// version, and the engine's version.
+// version, and the engine's version. The first answer is kept.
 func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
+	e.about.Lock()
+	defer e.about.Unlock()
+	if e.aboutAnswer != nil {
+		return *e.aboutAnswer, nil
+	}
 	if err := e.negotiate(ctx); err != nil {
 		return engine.Info{}, err
 	}
@@ -173,7 +181,7 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 	if err != nil {
 		return engine.Info{}, e.unreachable(ctx, err)
 	}
-	return engine.Info{
+	e.aboutAnswer = &engine.Info{
 		Endpoint:           e.endpoint.host,
 		Local:              e.endpoint.isLocal(),
 		Version:            version.Version,
@@ -181,7 +189,8 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 		OS:                 version.Os,
 		Arch:               version.Arch,
 		KnowsStartInterval: e.atLeast(api144),
-	}, nil
+	}
+	return *e.aboutAnswer, nil
 }
 
 // negotiate agrees on the API version, once, for what has to know it before its

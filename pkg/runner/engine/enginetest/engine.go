@@ -99,6 +99,7 @@ type container struct {
 	labels   map[string]string
 	probes   int
 	restarts int
+	started  time.Time
 	log      []engine.LogLine
 	probe    *engine.ProbeResult
 	signals  chan string
@@ -421,7 +422,7 @@ func (e *Engine) Inspect(ctx context.Context, ref string) (engine.Inspection, er
 	}
 	return engine.Inspection{
 		ID: c.ID, Name: c.Name, State: c.State, Health: c.Health, ExitCode: c.ExitCode,
-		RestartCount: c.restarts, RestartPolicy: cmp.Or(c.spec.Config.Restart, "no"),
+		StartedAt: c.started, RestartCount: c.restarts, RestartPolicy: cmp.Or(c.spec.Config.Restart, "no"),
 		Healthcheck: healthcheck(c.spec.Config.HealthCheck), LastProbe: c.probe, Published: published(c.spec.Config.Ports),
 	}, nil
 }
@@ -683,6 +684,7 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 // run makes a container run.
 func (e *Engine) run(c *container) {
 	c.State, c.Status, c.Health = "running", "Up Less than a second", ""
+	c.started = e.clock
 	if healthcheck(c.spec.Config.HealthCheck) != nil {
 		c.Health = "starting"
 	}
