@@ -34,10 +34,6 @@ type BuildOptions struct {
 // replaces no container: the next Up runs them.
 func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*Report, error) {
 	began := r.now()
-	info, err := r.engine.Info(ctx)
-	if err != nil {
-		return nil, err
-	}
 	todo, err := r.PlanBuild(p, o)
 	if err != nil {
 		return nil, err
@@ -47,9 +43,13 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 	if len(o.Args) > 0 && (mode == BuilderAuto || mode == "") {
 		mode = BuilderEngine
 	}
+	platform, err := r.engine.Platform(ctx)
+	if err != nil {
+		return nil, err
+	}
 	x := &executor.Executor{
 		Engine:  r.engine,
-		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: info.OS, Arch: info.Arch},
+		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: platform.OS, Arch: platform.Arch},
 		Sink:    r.sink, Now: r.now,
 	}
 	report := &Report{Plan: todo, Outcomes: x.Run(ctx, todo)}

@@ -42,7 +42,7 @@ func (r *Runner) Bundle(ctx context.Context, p *types.Project, o BundleOptions, 
 	if err != nil {
 		return nil, err
 	}
-	desired, observed, opts, err := r.prepare(ctx, p, info, up)
+	desired, observed, opts, err := r.prepare(ctx, p, up)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,10 @@ func (r *Runner) Bundle(ctx context.Context, p *types.Project, o BundleOptions, 
 		}
 		used[s.Image] = true
 	}
+	platform, err := r.engine.Platform(ctx)
+	if err != nil {
+		return nil, err
+	}
 	report := &Report{Plan: todo}
 	if err := r.execute(ctx, report, todo, observed, info, up); err != nil {
 		return nil, err
@@ -70,7 +74,7 @@ func (r *Runner) Bundle(ctx context.Context, p *types.Project, o BundleOptions, 
 	}
 	m := &bundle.Manifest{
 		Project: p.Name, Sources: o.Sources, Services: o.Services, Profiles: o.Profiles,
-		Platform: info.OS + "/" + info.Arch,
+		Platform: platform.String(),
 	}
 	var total int64
 	for _, ref := range slices.Sorted(maps.Keys(used)) {

@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/stackctl/stackctl/pkg/runner/bundle"
-	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/internal/executor"
 	"github.com/stackctl/stackctl/pkg/runner/internal/image"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
@@ -33,14 +32,18 @@ type Archive interface {
 }
 
 // prepare flattens a project, looks at the engine, and completes what is decided by.
-func (r *Runner) prepare(ctx context.Context, p *types.Project, info engine.Info, o UpOptions) (state.Desired, state.Observed, plan.Options, error) {
+func (r *Runner) prepare(ctx context.Context, p *types.Project, o UpOptions) (state.Desired, state.Observed, plan.Options, error) {
 	opts := o.reconcile(r.now())
 	none := func(err error) (state.Desired, state.Observed, plan.Options, error) {
 		return state.Desired{}, state.Observed{}, opts, err
 	}
 	if o.Archive != nil {
-		if there := info.OS + "/" + info.Arch; o.Archive.Platform() != there {
-			return none(&bundle.PlatformError{Bundle: o.Archive.Platform(), Engine: there})
+		there, err := r.engine.Platform(ctx)
+		if err != nil {
+			return none(err)
+		}
+		if o.Archive.Platform() != there.String() {
+			return none(&bundle.PlatformError{Bundle: o.Archive.Platform(), Engine: there.String()})
 		}
 		opts.Archived = o.Archive.IDs()
 	}
@@ -48,7 +51,7 @@ func (r *Runner) prepare(ctx context.Context, p *types.Project, info engine.Info
 	if err != nil || !o.Offline || o.Archive != nil {
 		return desired, observed, opts, err
 	}
-	if opts.Bases, err = r.bases(ctx, desired, observed, info, o); err != nil {
+	if opts.Bases, err = r.bases(ctx, desired, observed, o); err != nil {
 		return none(err)
 	}
 	return desired, observed, opts, nil
@@ -56,12 +59,16 @@ func (r *Runner) prepare(ctx context.Context, p *types.Project, info engine.Info
 
 // bases gives the images that builds of the chosen services would start from, by the image that is built,
 // and adds those that the engine has to what was observed.
-func (r *Runner) bases(ctx context.Context, d state.Desired, observed state.Observed, info engine.Info, o UpOptions) (map[string][]string, error) {
+func (r *Runner) bases(ctx context.Context, d state.Desired, observed state.Observed, o UpOptions) (map[string][]string, error) {
 	chosen, err := plan.Chosen(d, o.Services)
 	if err != nil {
 		return nil, err
 	}
-	builder := &image.Builder{Mode: o.Builder, OS: info.OS, Arch: info.Arch}
+	platform, err := r.engine.Platform(ctx)
+	if err != nil {
+		return nil, err
+	}
+	builder := &image.Builder{Mode: o.Builder, OS: platform.OS, Arch: platform.Arch}
 	out := map[string][]string{}
 	for _, s := range chosen {
 		_, there := observed.Images[s.Image]

@@ -144,7 +144,7 @@ func TestUpFromArchive(t *testing.T) {
 		t.Errorf("a second up: %v, %v", report.Plan, err)
 	}
 
-	e.SetInfo(engine.Info{OS: "linux", Arch: "arm64"})
+	e.SetPlatform(engine.Platform{OS: "linux", Arch: "arm64"})
 	_, err = r.Up(t.Context(), p, runner.UpOptions{Archive: archive})
 	var platform *bundle.PlatformError
 	if !errors.As(err, &platform) {

@@ -47,7 +47,7 @@ func project(t *testing.T, text string) *types.Project {
 
 func newEngine() *enginetest.Engine {
 	e := enginetest.New()
-	e.SetInfo(engine.Info{Endpoint: "tcp://docker.example:2376", Version: "20.10.24", APIVersion: "1.41", OS: "linux", Arch: "amd64"})
+	e.SetInfo(engine.Info{Endpoint: "tcp://docker.example:2376", APIVersion: "1.41"})
 	for _, ref := range []string{"web", "db"} {
 		e.AddImage(ref, "sha256:"+ref)
 	}
@@ -428,7 +428,7 @@ func TestUpPortTaken(t *testing.T) {
 	}
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
-	e.SetInfo(engine.Info{Local: true, OS: "linux", Arch: "amd64"})
+	e.SetInfo(engine.Info{Local: true})
 
 	text := strings.Replace(shop, "8080:80", fmt.Sprintf("127.0.0.1:%d:80", port), 1)
 	_, err = runner.New(e).Up(t.Context(), project(t, text), runner.UpOptions{})

@@ -24,7 +24,7 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 	if err != nil {
 		return state.Desired{}, state.Observed{}, nil, err
 	}
-	desired, observed, opts, err := r.prepare(ctx, p, info, o)
+	desired, observed, opts, err := r.prepare(ctx, p, o)
 	if err != nil {
 		return desired, observed, nil, err
 	}

@@ -193,17 +193,18 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 	if todo.Empty() {
 		return nil
 	}
+	builder := &image.Builder{Engine: r.engine, Mode: o.Builder, Offline: o.Offline}
+	if slices.ContainsFunc(todo.Nodes, isBuild) {
+		platform, err := r.engine.Platform(ctx)
+		if err != nil {
+			return err
+		}
+		builder.OS, builder.Arch = platform.OS, platform.Arch
+	}
 	x := &executor.Executor{
-		Engine: r.engine,
-		Builder: &image.Builder{
-			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch, Offline: o.Offline,
-		},
-		Sink: r.sink, Now: r.now, Images: observed.Images, Archive: o.Archive,
+		Engine: r.engine, Builder: builder, Sink: r.sink, Now: r.now, Images: observed.Images, Archive: o.Archive,
 	}
-	wait, end, err := r.waiter(ctx, todo, info, o.WaitTimeout)
-	if err != nil {
-		return err
-	}
+	wait, end := r.waiter(ctx, todo, info, o.WaitTimeout)
 	defer end()
 	x.Waiter = wait
 	report.Outcomes = x.Run(ctx, todo)
@@ -223,6 +224,11 @@ func (r *Runner) tellOptional(report *Report) {
 			})
 		}
 	}
+}
+
+func isBuild(n plan.Node) bool {
+	_, build := n.Op.(plan.BuildImage)
+	return build
 }
 
 func isWait(n plan.Node) bool {

@@ -22,16 +22,12 @@ import (
 
 // waiter gives what carries out the waits of a plan; nil for a plan without any.
 // The events are watched from here on until end is called.
-func (r *Runner) waiter(ctx context.Context, todo *plan.Plan, info engine.Info, timeout time.Duration) (w *probe.Waiter, end func(), err error) {
+func (r *Runner) waiter(ctx context.Context, todo *plan.Plan, info engine.Info, timeout time.Duration) (w *probe.Waiter, end func()) {
 	if !slices.ContainsFunc(todo.Nodes, isWait) {
-		return nil, func() {}, nil
+		return nil, func() {}
 	}
 	streaming, stop := context.WithCancel(ctx)
-	watch, err := probe.NewWatch(streaming, r.engine, todo.Project)
-	if err != nil {
-		stop()
-		return nil, nil, err
-	}
+	watch := probe.NewWatch(streaming, r.engine, todo.Project)
 	w = &probe.Waiter{
 		Engine: r.engine, Watch: watch, KnowsStartInterval: info.KnowsStartInterval,
 		Timeout: cmp.Or(timeout, DefaultWaitTimeout), Found: r.foundReady,
@@ -39,7 +35,7 @@ func (r *Runner) waiter(ctx context.Context, todo *plan.Plan, info engine.Info, 
 	return w, func() {
 		stop()
 		<-watch.Done()
-	}, nil
+	}
 }
 
 // planContainers decides on a project's containers. It needs no compose file,
@@ -74,10 +70,7 @@ func (r *Runner) runContainers(ctx context.Context, project string, timeout time
 	}
 	r.warnAll(todo)
 	report := &Report{Plan: todo}
-	wait, end, err := r.waiter(ctx, todo, info, timeout)
-	if err != nil {
-		return report, err
-	}
+	wait, end := r.waiter(ctx, todo, info, timeout)
 	defer end()
 	x := &executor.Executor{Engine: r.engine, Waiter: wait, Sink: r.sink, Now: r.now}
 	report.Outcomes = x.Run(ctx, todo)

@@ -30,6 +30,9 @@ type Observer interface {
 	// Info says which engine answers. It is the first call of every command and
 	// gives an *UnreachableError or *VersionError when there is none to work with.
 	Info(ctx context.Context) (Info, error)
+	// Platform says what the engine's containers run on. Only builds and bundles
+	// need it: an engine takes about 10 ms to say so.
+	Platform(ctx context.Context) (Platform, error)
 	// Containers lists the containers of a project, or of all projects and none
 	// when project is empty; stopped ones included.
 	Containers(ctx context.Context, project string) ([]state.Container, error)
@@ -131,16 +134,21 @@ type Info struct {
 	Endpoint string
 	// Local says that the engine shares this machine's ports and files.
 	Local bool
-	// Version is the engine's release, APIVersion the version that was agreed.
-	Version    string
+	// APIVersion is the version that was agreed.
 	APIVersion string
-	// OS and Arch are the platform of its containers, in Go's words: "linux",
-	// "amd64".
-	OS, Arch string
 	// KnowsStartInterval says that the engine itself probes at start_interval
 	// (API 1.44 and later).
 	KnowsStartInterval bool
 }
+
+// Platform is what containers run on, in Go's words.
+type Platform struct {
+	OS   string // "linux"
+	Arch string // "amd64"
+}
+
+// String gives the platform as images name it: "linux/amd64".
+func (p Platform) String() string { return p.OS + "/" + p.Arch }
 
 // CreateContainer asks for a container.
 type CreateContainer struct {

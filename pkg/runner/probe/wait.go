@@ -44,11 +44,8 @@ func (w *Waiter) Wait(ctx context.Context, id string, condition state.Condition)
 		ctx, cancel = context.WithTimeout(ctx, w.Timeout)
 		defer cancel()
 	}
-	events, unsubscribe := w.Watch.subscribe(id)
-	defer unsubscribe()
-
 	s := &wait{Waiter: w, id: id, condition: condition}
-	result, err := s.run(ctx, events)
+	result, err := s.run(ctx)
 	switch {
 	case err == nil:
 	case parent.Err() != nil:
@@ -76,7 +73,12 @@ type wait struct {
 
 // run looks once after the subscription began, so that no change falls between,
 // and then reacts to events and to its own probes.
-func (s *wait) run(ctx context.Context, events <-chan engine.Event) (Result, error) {
+func (s *wait) run(ctx context.Context) (Result, error) {
+	if err := s.Watch.open(ctx); err != nil {
+		return Result{}, err
+	}
+	events, unsubscribe := s.Watch.subscribe(s.id)
+	defer unsubscribe()
 	if result, done, err := s.look(ctx); done || err != nil {
 		return result, err
 	}

@@ -60,8 +60,8 @@ func setUp(t *testing.T, s service, b enginetest.Behaviour) fixture {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	watch, err := probe.NewWatch(ctx, e, "shop")
-	if err != nil {
+	watch := probe.NewWatch(ctx, e, "shop")
+	if err := probe.Open(watch, ctx); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -8,9 +8,13 @@ import (
 )
 
 // Watch passes the events of one stream on to everyone who waits for a
-// container. It is opened once for a run, before the first start, so that no
+// container. It is opened once for a run, beside the rest of it: whoever waits
+// does so for the stream first, and then looks at the container once, so that no
 // event is missed. Its methods are safe for many goroutines.
 type Watch struct {
+	opened chan struct{}
+	failed error // why it could not be opened, once that has ended
+
 	mu      sync.Mutex
 	waiters map[*waiter]struct{}
 	ended   error // why the stream ended; nil while it is open
@@ -22,16 +26,18 @@ type waiter struct {
 	events    chan engine.Event
 }
 
-// NewWatch opens the project's event stream. It ends with ctx; Done tells when
-// it has.
-func NewWatch(ctx context.Context, e engine.Streamer, project string) (*Watch, error) {
-	stream, err := e.Events(ctx, project)
-	if err != nil {
-		return nil, err
-	}
-	w := &Watch{waiters: map[*waiter]struct{}{}, done: make(chan struct{})}
+// NewWatch begins to open the project's event stream. It ends with ctx; Done tells
+// when it has.
+func NewWatch(ctx context.Context, e engine.Streamer, project string) *Watch {
+	w := &Watch{opened: make(chan struct{}), waiters: map[*waiter]struct{}{}, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
+		var stream <-chan engine.Event
+		stream, w.failed = e.Events(ctx, project)
+		close(w.opened)
+		if w.failed != nil {
+			return
+		}
 		ended := errStreamEnded
 		for event := range stream {
 			if event.Err != nil {
@@ -42,7 +48,17 @@ func NewWatch(ctx context.Context, e engine.Streamer, project string) (*Watch, e
 		}
 		w.end(ended)
 	}()
-	return w, nil
+	return w
+}
+
+// open waits until the stream is open. The error is why it is not.
+func (w *Watch) open(ctx context.Context) error {
+	select {
+	case <-w.opened:
+		return w.failed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Done is closed when the stream has ended and its goroutine with it.

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			e := enginetest.New()
 			// The one that probes itself, so that readiness needs no events.
-			e.SetInfo(engine.Info{Endpoint: "unix:///fake.sock", Version: "20.10.24", APIVersion: "1.41", OS: "linux", Arch: "amd64"})
+			e.SetInfo(engine.Info{Endpoint: "unix:///fake.sock", APIVersion: "1.41"})
 			for _, image := range []string{"postgres:15-alpine", "redis:7-alpine", "multi-service-app-webapp"} {
 				e.AddImage(image, "sha256:"+image)
 			}
@@ -329,7 +329,7 @@ type session struct {
 func newSession(t *testing.T) *session {
 	t.Helper()
 	e := enginetest.New()
-	e.SetInfo(engine.Info{Endpoint: "unix:///fake.sock", Version: "20.10.24", APIVersion: "1.41", OS: "linux", Arch: "amd64"})
+	e.SetInfo(engine.Info{Endpoint: "unix:///fake.sock", APIVersion: "1.41"})
 	for _, image := range []string{"postgres:15-alpine", "redis:7-alpine", "multi-service-app-webapp"} {
 		e.AddImage(image, "sha256:"+image)
 	}

@@ -186,7 +186,7 @@ func TestLoadImage(t *testing.T) {
 	var layer bytes.Buffer
 	s.must(tar.NewWriter(&layer).Close())
 	config, err := json.Marshal(map[string]any{
-		"architecture": s.info.Arch, "os": s.info.OS, "config": map[string]any{"Labels": map[string]string{"made.by": "a test"}},
+		"architecture": s.platform.Arch, "os": s.platform.OS, "config": map[string]any{"Labels": map[string]string{"made.by": "a test"}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digestOf(layer.Bytes())}},
 	})
 	s.must(err)

@@ -64,9 +64,6 @@ type Engine struct {
 	agree  sync.Mutex
 	agreed bool
 
-	about       sync.Mutex
-	aboutAnswer *engine.Info // nil until asked for
-
 	system       sync.Mutex
 	systemAnswer *system.Info // nil until asked for
 }
@@ -163,34 +160,30 @@ func loadSettings(dir string) (*configfile.ConfigFile, error) {
 	return settings, nil
 }
 
-// Info says which engine answers, in two calls: a ping that agrees on the API
-// version, and the engine's version. The first answer is kept.
+// Info says which engine answers, in one call: a ping that agrees on the API
+// version.
 func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
-	e.about.Lock()
-	defer e.about.Unlock()
-	if e.aboutAnswer != nil {
-		return *e.aboutAnswer, nil
-	}
 	if err := e.negotiate(ctx); err != nil {
 		return engine.Info{}, err
 	}
-	if agreed := e.api.ClientVersion(); versions.LessThan(agreed, minimumAPI) {
+	agreed := e.api.ClientVersion()
+	if versions.LessThan(agreed, minimumAPI) {
 		return engine.Info{}, &engine.VersionError{Endpoint: e.endpoint.host, APIVersion: agreed, Minimum: minimumAPI}
 	}
+	return engine.Info{
+		Endpoint: e.endpoint.host, Local: e.endpoint.isLocal(),
+		APIVersion: agreed, KnowsStartInterval: e.atLeast(api144),
+	}, nil
+}
+
+// Platform asks for the engine's version, which names what it runs on. The engine
+// starts runc and others to tell theirs, too.
+func (e *Engine) Platform(ctx context.Context) (engine.Platform, error) {
 	version, err := e.api.ServerVersion(ctx)
 	if err != nil {
-		return engine.Info{}, e.unreachable(ctx, err)
+		return engine.Platform{}, e.unreachable(ctx, err)
 	}
-	e.aboutAnswer = &engine.Info{
-		Endpoint:           e.endpoint.host,
-		Local:              e.endpoint.isLocal(),
-		Version:            version.Version,
-		APIVersion:         e.api.ClientVersion(),
-		OS:                 version.Os,
-		Arch:               version.Arch,
-		KnowsStartInterval: e.atLeast(api144),
-	}
-	return *e.aboutAnswer, nil
+	return engine.Platform{OS: version.Os, Arch: version.Arch}, nil
 }
 
 // negotiate agrees on the API version, once, for what has to know it before its

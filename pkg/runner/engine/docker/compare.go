@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/go-connections/nat"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/state"
@@ -51,12 +52,14 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	if err != nil {
 		return fail(err)
 	}
-	there, err := e.api.ContainerInspect(ctx, name)
-	if err != nil {
-		return fail(err)
-	}
-	info, err := e.systemInfo(ctx)
-	if err != nil {
+	var (
+		there container.InspectResponse
+		info  system.Info
+		looks errgroup.Group
+	)
+	looks.Go(func() (err error) { there, err = e.api.ContainerInspect(ctx, name); return err })
+	looks.Go(func() (err error) { info, err = e.systemInfo(ctx); return err })
+	if err := looks.Wait(); err != nil {
 		return fail(err)
 	}
 	made, err := e.api.ImageInspect(ctx, there.Image)

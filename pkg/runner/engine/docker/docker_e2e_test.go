@@ -29,7 +29,9 @@ type stand struct {
 	*Engine
 	t       *testing.T
 	project string
-	info    engine.Info
+
+	info     engine.Info
+	platform engine.Platform
 }
 
 // newStand connects to the engine under test and takes away, at the end, all
@@ -42,6 +44,9 @@ func newStand(t *testing.T) *stand {
 	}
 	s := &stand{Engine: e, t: t, project: "e2e-" + strings.ToLower(rand.Text()[:10])}
 	if s.info, err = e.Info(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.platform, err = e.Platform(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.clean)

@@ -18,7 +18,7 @@ import (
 
 func TestInfo(t *testing.T) {
 	s := newStand(t)
-	if s.info.Version == "" || s.info.OS != "linux" || s.info.Arch == "" || s.info.Endpoint == "" {
+	if s.info.APIVersion == "" || s.platform.OS != "linux" || s.platform.Arch == "" || s.info.Endpoint == "" {
 		t.Errorf("info is %+v", s.info)
 	}
 	if s.info.KnowsStartInterval != s.atLeast("1.44") {

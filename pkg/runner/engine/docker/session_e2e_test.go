@@ -74,7 +74,7 @@ CMD ["cat", "/answers"]
 	})
 	compiler := exec.CommandContext(s.ctx(), "go", "build", "-o", "ask", ".")
 	compiler.Dir = filepath.Join(dir, "ask")
-	compiler.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+s.info.OS, "GOARCH="+s.info.Arch)
+	compiler.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+s.platform.OS, "GOARCH="+s.platform.Arch)
 	if out, err := compiler.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -76,6 +76,7 @@ func (c Call) String() string { return strings.TrimSpace(c.Method + " " + c.Name
 type Engine struct {
 	mu         sync.Mutex
 	info       engine.Info
+	runsOn     engine.Platform
 	fail       func(Call) error
 	behaviours map[string]Behaviour
 	calls      []Call
@@ -110,13 +111,13 @@ type stream struct {
 	queue   chan engine.Event
 }
 
-// New makes an engine with nothing on it: version 26.1, API 1.45.
+// New makes an engine with nothing on it: API 1.45.
 func New() *Engine {
 	return &Engine{
 		info: engine.Info{
-			Endpoint: "unix:///fake.sock", Version: "26.1.5", APIVersion: "1.45", OS: "linux", Arch: "amd64",
-			KnowsStartInterval: true,
+			Endpoint: "unix:///fake.sock", APIVersion: "1.45", KnowsStartInterval: true,
 		},
+		runsOn:     engine.Platform{OS: "linux", Arch: "amd64"},
 		behaviours: map[string]Behaviour{},
 		clock:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		containers: map[string]*container{}, networks: map[string]state.Network{},
@@ -130,6 +131,13 @@ func (e *Engine) SetInfo(info engine.Info) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.info = info
+}
+
+// SetPlatform replaces what its containers run on, which is linux/amd64.
+func (e *Engine) SetPlatform(p engine.Platform) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runsOn = p
 }
 
 // Behave says how the containers of a service behave from their next start on.
@@ -191,7 +199,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "AllEvents", "Logs", "Exec":
+		case "Info", "Platform", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "AllEvents", "Logs", "Exec":
 			return true
 		}
 		return false
@@ -316,7 +324,7 @@ func (e *Engine) begin(ctx context.Context, method, name string) error {
 }
 
 // platform is that of the engine's own images.
-func (e *Engine) platform() string { return e.info.OS + "/" + e.info.Arch }
+func (e *Engine) platform() string { return e.runsOn.String() }
 
 func (e *Engine) newID(kind string) string {
 	e.lastID++
@@ -361,6 +369,15 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 	}
 	defer e.mu.Unlock()
 	return e.info, nil
+}
+
+// Platform implements engine.Observer.
+func (e *Engine) Platform(ctx context.Context) (engine.Platform, error) {
+	if err := e.begin(ctx, "Platform", ""); err != nil {
+		return engine.Platform{}, err
+	}
+	defer e.mu.Unlock()
+	return e.runsOn, nil
 }
 
 // Containers implements engine.Observer.

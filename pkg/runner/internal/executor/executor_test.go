@@ -66,10 +66,7 @@ func planFor(t *testing.T, e *enginetest.Engine, text string, opts plan.Options)
 func newExecutor(t *testing.T, ctx context.Context, e *enginetest.Engine) *executor.Executor {
 	t.Helper()
 	streaming, stop := context.WithCancel(ctx)
-	watch, err := probe.NewWatch(streaming, e, "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
+	watch := probe.NewWatch(streaming, e, "shop")
 	t.Cleanup(func() {
 		stop()
 		<-watch.Done()

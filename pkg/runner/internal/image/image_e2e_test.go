@@ -36,7 +36,7 @@ func newStand(t *testing.T, mode Mode) *stand {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	info, err := e.Info(ctx)
+	platform, err := e.Platform(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func newStand(t *testing.T, mode Mode) *stand {
 			t.Error(err)
 		}
 	})
-	return &stand{Builder: &Builder{Engine: e, Mode: mode, OS: info.OS, Arch: info.Arch}, engine: e, ctx: ctx, tag: tag}
+	return &stand{Builder: &Builder{Engine: e, Mode: mode, OS: platform.OS, Arch: platform.Arch}, engine: e, ctx: ctx, tag: tag}
 }
 
 // run runs a container of the image to its end and gives what it wrote.
