@@ -49,7 +49,7 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 	}
 	x := &executor.Executor{
 		Engine:  r.engine,
-		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: info.OS, Arch: info.Arch},
+		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: info.OS, Arch: info.Arch, Cache: r.cache},
 		Sink:    r.sink, Now: r.now,
 	}
 	report := &Report{Plan: todo, Outcomes: x.Run(ctx, todo)}

@@ -195,6 +195,7 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 		Engine: r.engine,
 		Builder: &image.Builder{
 			Engine: r.engine, Mode: o.Builder, OS: info.OS, Arch: info.Arch, Offline: o.Offline,
+			Cache: r.cache,
 		},
 		Sink: r.sink, Now: r.now, Images: observed.Images, Archive: o.Archive,
 	}

@@ -127,7 +127,7 @@ func runBundle(ctx context.Context, app *App, o *bundleOptions) error {
 	var made *bundle.Manifest
 	size, err := o.write(func(w io.Writer) error {
 		return o.watched(s.name, func(sink event.Sink) error {
-			made, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Bundle(ctx, p, options, w)
+			made, err = o.newRunner(e, sink).Bundle(ctx, p, options, w)
 			return err
 		})
 	})

@@ -268,7 +268,7 @@ func (o *runOptions) runOnce(ctx context.Context, e engine.Engine, s *source, p 
 		}
 		return name
 	}
-	return runner.New(e, runner.WithEvents(sink), runner.WithClock(o.app.Now)).Run(ctx, p, o.service, options)
+	return o.newRunner(e, sink).Run(ctx, p, o.service, options)
 }
 
 // signalName gives the name of the signal that has ended a context; empty for

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
@@ -49,10 +50,19 @@ func (g *globalOptions) reachContainers(ctx context.Context, services []string) 
 	return s, e, closeEngine, nil
 }
 
+// newRunner gives a runner that tells sink what happens.
+func (g *globalOptions) newRunner(e engine.Engine, sink event.Sink) *runner.Runner {
+	options := []runner.Option{runner.WithEvents(sink), runner.WithClock(g.app.Now)}
+	if cache, err := g.app.CacheDir(); err == nil { // without one, more is done anew
+		options = append(options, runner.WithCache(filepath.Join(cache, "stackctl")))
+	}
+	return runner.New(e, options...)
+}
+
 // perform carries out a verb of the library and shows what happens meanwhile.
 func (g *globalOptions) perform(e engine.Engine, project string, verb func(*runner.Runner) (*runner.Report, error)) (report *runner.Report, err error) {
 	err = g.watched(project, func(sink event.Sink) error {
-		report, err = verb(runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now)))
+		report, err = verb(g.newRunner(e, sink))
 		return err
 	})
 	return report, err

@@ -160,7 +160,7 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		if o.quietPull {
 			sink = quietPull{sink}
 		}
-		report, err = runner.New(e, runner.WithEvents(sink), runner.WithClock(app.Now)).Up(ctx, p, options)
+		report, err = o.newRunner(e, sink).Up(ctx, p, options)
 		return err
 	})
 	if o.attach && isInterrupted(err) {
@@ -214,7 +214,7 @@ func (o *upOptions) stop(ctx context.Context, e engine.Engine, s *source) error 
 	fmt.Fprintln(o.app.Err)
 	o.progressNote("stopping; Ctrl-C again leaves everything as it is")
 	err := o.watched(s.name, func(sink event.Sink) error {
-		_, err := runner.New(e, runner.WithEvents(sink), runner.WithClock(o.app.Now)).
+		_, err := o.newRunner(e, sink).
 			Stop(context.WithoutCancel(ctx), s.name, runner.StopOptions{Services: s.withDependencies(o.services)})
 		return err
 	})

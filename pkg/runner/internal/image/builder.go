@@ -56,6 +56,9 @@ type Builder struct {
 	// Offline lets the go command fetch no modules. What an engine fetches is for
 	// [Builder.Bases] to find out before.
 	Offline bool
+	// Cache is a folder for what can be made again: what went into the last build
+	// of each Go package. Empty to remember nothing.
+	Cache string
 }
 
 // Request asks for the image of a service.
@@ -66,8 +69,8 @@ type Request struct {
 	Tag string
 	// Secrets are what the Dockerfile may ask for; Target is the id.
 	Secrets []state.File
-	// NoCache builds every step of a Dockerfile anew. The Go toolchain has no
-	// steps that could be out of date.
+	// NoCache builds every step of a Dockerfile anew, and has the Go toolchain build
+	// even if nothing has changed.
 	NoCache bool
 }
 
@@ -121,22 +124,23 @@ func (b *Builder) make(ctx context.Context, r Request, each func(engine.Progress
 	if err != nil {
 		return Result{}, err
 	}
+	p := b.targetOf(platform)
 	switch b.Mode {
 	case Go:
 		if goPackage == "" {
 			return Result{}, errors.New("it names no Go package to build: add x-stackctl: {go: ./package} to its build section, or let the engine build its Dockerfile (--builder engine)")
 		}
-		tool, err := b.goCommand()
+		tool, err := b.toolchain(ctx, r.Service.Build.Context, goPackage, p)
 		if err != nil {
 			return Result{}, fmt.Errorf("there is no go command on the PATH (%w): install Go, or let the engine build the Dockerfile (--builder engine)", err)
 		}
-		return b.makeGo(ctx, r, tool, goPackage, platform, tags, each)
+		return b.makeGo(ctx, r, tool, goPackage, p, tags, each)
 	case Auto, "":
 		if goPackage == "" {
 			break
 		}
-		if tool, err := b.goCommand(); err == nil && usable(ctx, tool, r.Service.Build.Context, goPackage) {
-			return b.makeGo(ctx, r, tool, goPackage, platform, tags, each)
+		if tool, err := b.toolchain(ctx, r.Service.Build.Context, goPackage, p); err == nil && tool.usable() {
+			return b.makeGo(ctx, r, tool, goPackage, p, tags, each)
 		}
 	case Engine:
 	default:
