@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
@@ -38,9 +39,6 @@ func (b *Builder) makeGo(ctx context.Context, r Request, t *toolchain, pkg strin
 			return Result{ImageID: id, How: HowGo}, err
 		}
 	}
-	listing, cancel := context.WithCancel(ctx)
-	defer cancel()
-	past.listAgain(listing) // beside the compiler, which does not need all cores then
 	binary, err := t.compile(ctx, pkg, each)
 	if err != nil {
 		return Result{}, err
@@ -49,12 +47,9 @@ func (b *Builder) makeGo(ctx context.Context, r Request, t *toolchain, pkg strin
 	if err != nil {
 		return Result{}, fmt.Errorf("image of %s: %w", pkg, err)
 	}
-	remembered := make(chan struct{})
-	go func() {
-		defer close(remembered)
-		past.remember(image.diffID)
-	}()
-	defer func() { <-remembered }()
+	var beside sync.WaitGroup // the engine takes longer to load
+	beside.Go(func() { past.remember(ctx, image.diffID) })
+	defer beside.Wait()
 	id, err := b.current(ctx, tags, image.digest)
 	if err != nil {
 		return Result{}, err

@@ -185,9 +185,15 @@ func (in inputs) equal(other inputs) bool {
 	return slices.Equal(in.Files, other.Files) && slices.Equal(in.Folders, other.Folders) && slices.Equal(in.Trees, other.Trees)
 }
 
-// digest is of the state that the inputs have now. What cannot be read is as good
+// inputState digests what inputs are like at a time.
+type inputState struct {
+	// Names is of the folders, Contents of the files.
+	Names, Contents string
+}
+
+// state gives the state that the inputs have now. What cannot be read is as good
 // as not there: no build that needs it gives anything to remember.
-func (in inputs) digest() string {
+func (in inputs) state() inputState {
 	var (
 		states = make([][sha256.Size]byte, len(in.Files)+len(in.Folders)+len(in.Trees))
 		next   = make(chan int)
@@ -212,16 +218,25 @@ func (in inputs) digest() string {
 	}
 	close(next)
 	work.Wait()
-	all := sha256.New()
-	for _, state := range states {
-		all.Write(state[:])
+	join := func(states [][sha256.Size]byte) string {
+		all := sha256.New()
+		for _, state := range states {
+			all.Write(state[:])
+		}
+		return hex.EncodeToString(all.Sum(nil))
 	}
-	return hex.EncodeToString(all.Sum(nil))
+	return inputState{Contents: join(states[:len(in.Files)]), Names: join(states[len(in.Files):])}
 }
 
 func digestFile(name string) (sum [sha256.Size]byte) {
-	if text, err := os.ReadFile(name); err == nil {
-		sum = sha256.Sum256(text)
+	file, err := os.Open(name)
+	if err != nil {
+		return sum
+	}
+	defer file.Close()
+	text := sha256.New()
+	if _, err := io.Copy(text, file); err == nil {
+		text.Sum(sum[:0])
 	}
 	return sum
 }

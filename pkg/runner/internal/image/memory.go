@@ -30,8 +30,8 @@ type memory struct {
 	Settings string
 	// Inputs are what the build read.
 	Inputs inputs
-	// Digest is the state that they had; empty when they changed meanwhile.
-	Digest string
+	// State is the one that they had; empty when they changed meanwhile.
+	State inputState
 	// Layer is the layer that came out.
 	Layer digest.Digest
 }
@@ -42,13 +42,11 @@ type recollection struct {
 	memory
 	toolchain *toolchain
 	file      string // of the memory; empty when nothing can be remembered
-	// again gets the inputs as they were listed during the build.
-	again <-chan inputs
 }
 
 // recall looks whether the inputs of a package have changed since it was built.
-// The digest of the inputs of today is taken before anything is compiled: when
-// they have the same one afterwards, it is of what was compiled.
+// Their state is taken before anything is compiled: when it is the same one
+// afterwards, it is that of what was compiled.
 func (b *Builder) recall(ctx context.Context, t *toolchain, program string) *recollection {
 	r := &recollection{toolchain: t}
 	settings := t.settings()
@@ -61,16 +59,19 @@ func (b *Builder) recall(ctx context.Context, t *toolchain, program string) *rec
 	}
 	var last memory
 	if text, err := os.ReadFile(file); err != nil || json.Unmarshal(text, &last) != nil || last.Settings != settings {
-		listed, err := t.inputs(ctx)
-		if err != nil {
+		last = memory{Settings: settings}
+	}
+	now := last.Inputs.state()
+	if now != last.State {
+		last.Layer = ""
+	}
+	if now.Names != last.State.Names { // with other names, they may be others
+		if last.Inputs, err = t.inputs(ctx); err != nil {
 			return r // the compiler will tell why
 		}
-		last = memory{Settings: settings, Inputs: listed}
+		now = last.Inputs.state()
 	}
-	now := last.Inputs.digest()
-	if last.Digest != now {
-		last.Digest, last.Layer = now, ""
-	}
+	last.State = now
 	r.memory, r.file = last, file
 	return r
 }
@@ -93,35 +94,20 @@ func (b *Builder) memoryFile(t *toolchain, program string) (string, error) {
 	return filepath.Join(b.Cache, "builds", digest.FromBytes(key).Encoded()+".json"), nil
 }
 
-// listAgain starts to list the inputs as they are during the build: what was
-// remembered may be another set.
-func (r *recollection) listAgain(ctx context.Context) {
-	if r.file == "" {
-		return
-	}
-	listed := make(chan inputs, 1)
-	r.again = listed
-	go func() {
-		defer close(listed)
-		if in, err := r.toolchain.inputs(ctx); err == nil {
-			listed <- in
-		}
-	}()
-}
-
-// remember keeps the layer that came out of the build. Where that fails, the
+// remember keeps the layer that came out of the build. It looks at the inputs
+// again, for they may have changed meanwhile, or be others. Where it fails, the
 // package is built again next time.
-func (r *recollection) remember(layer digest.Digest) {
+func (r *recollection) remember(ctx context.Context, layer digest.Digest) {
 	if r.file == "" {
 		return
 	}
-	listed, ok := <-r.again
-	if !ok {
+	listed, err := r.toolchain.inputs(ctx)
+	if err != nil {
 		return
 	}
 	next := memory{Settings: r.Settings, Inputs: listed, Layer: layer}
-	if listed.equal(r.Inputs) && listed.digest() == r.Digest {
-		next.Digest = r.Digest
+	if listed.equal(r.Inputs) && listed.state() == r.State {
+		next.State = r.State
 	}
 	text, err := json.Marshal(next)
 	if err != nil {
