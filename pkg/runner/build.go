@@ -20,7 +20,8 @@ type BuildOptions struct {
 	Dependencies bool
 	// Builder says what builds; empty is BuilderAuto.
 	Builder BuilderMode
-	// NoCache runs every step of a Dockerfile anew.
+	// NoCache runs every step of a Dockerfile anew, and builds Go packages that have
+	// not changed.
 	NoCache bool
 	// Pull looks for newer base images.
 	Pull bool

@@ -88,6 +88,7 @@ func (a archive) write(w io.Writer, tags []string) error {
 // packOne writes an archive of one file, owned by root.
 func packOne(name string, mode int64, content []byte) ([]byte, error) {
 	var out bytes.Buffer
+	out.Grow(len(content) + 4<<10) // the content is copied once
 	w := tar.NewWriter(&out)
 	if err := add(w, name, mode, content); err != nil {
 		return nil, err

@@ -69,9 +69,6 @@ type Request struct {
 	Tag string
 	// Secrets are what the Dockerfile may ask for; Target is the id.
 	Secrets []state.File
-	// NoCache builds every step of a Dockerfile anew, and has the Go toolchain build
-	// even if nothing has changed.
-	NoCache bool
 }
 
 // Result is the image that came out.
@@ -222,7 +219,7 @@ func (b *Builder) makeDockerfile(ctx context.Context, r Request, platform string
 		Network:    config.Network,
 		ExtraHosts: hosts,
 		// The API knows no stages, so all of them are built anew for the sake of one.
-		NoCache:   config.NoCache || r.NoCache || len(config.NoCacheFilter) > 0,
+		NoCache:   config.NoCache || len(config.NoCacheFilter) > 0,
 		Pull:      config.Pull,
 		CacheFrom: caches(config),
 		ShmSize:   int64(config.ShmSize),

@@ -30,7 +30,7 @@ func (b *Builder) makeGo(ctx context.Context, r Request, t *toolchain, pkg strin
 	}
 	config := configOf(r, program)
 	past := b.recall(ctx, t, program)
-	if past.Layer != "" && !r.NoCache {
+	if past.Layer != "" && !r.Service.Build.NoCache {
 		_, digest, err := describe(past.Layer, p, config)
 		if err != nil {
 			return Result{}, fmt.Errorf("image of %s: %w", pkg, err)

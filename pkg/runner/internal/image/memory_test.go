@@ -31,7 +31,7 @@ func (s *loadingStore) LoadImage(_ context.Context, archive io.Reader) (string, 
 	files := map[string][]byte{}
 	for r := tar.NewReader(archive); ; {
 		header, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -67,7 +67,6 @@ type memoryStand struct {
 	engine  *loadingStore
 	builder *Builder
 	service types.ServiceConfig
-	noCache bool
 }
 
 func newMemoryStand(t *testing.T) *memoryStand {
@@ -135,7 +134,7 @@ func (s *memoryStand) memories(t *testing.T) []string {
 func (s *memoryStand) make(t *testing.T) (compiled, loaded bool) {
 	t.Helper()
 	before := s.engine.loads
-	r := Request{Project: "shop", Service: s.service, Tag: "web", NoCache: s.noCache}
+	r := Request{Project: "shop", Service: s.service, Tag: "web"}
 	result, err := s.builder.Make(t.Context(), r, func(p engine.Progress) {
 		compiled = compiled || strings.HasPrefix(p.Text, "go build")
 	})
@@ -202,8 +201,8 @@ func TestWhatIsBuiltAnew(t *testing.T) {
 			}
 		}, false, false},
 		{"on demand", func(t *testing.T) {
-			s.noCache = true
-			t.Cleanup(func() { s.noCache = false })
+			s.service.Build.NoCache = true
+			t.Cleanup(func() { s.service.Build.NoCache = false })
 		}, true, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -211,7 +210,7 @@ func TestWhatIsBuiltAnew(t *testing.T) {
 			if compiled, loaded := s.make(t); compiled != test.compiled || loaded != test.loaded {
 				t.Errorf("compiled: %v, want %v; loaded: %v, want %v", compiled, test.compiled, loaded, test.loaded)
 			}
-			if s.noCache {
+			if s.service.Build.NoCache {
 				return
 			}
 			if compiled, loaded := s.make(t); compiled || loaded {
