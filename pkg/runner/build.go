@@ -20,7 +20,8 @@ type BuildOptions struct {
 	Dependencies bool
 	// Builder says what builds; empty is BuilderAuto.
 	Builder BuilderMode
-	// NoCache runs every step of a Dockerfile anew.
+	// NoCache runs every step of a Dockerfile anew, and builds Go packages that have
+	// not changed.
 	NoCache bool
 	// Pull looks for newer base images.
 	Pull bool
@@ -49,7 +50,7 @@ func (r *Runner) Build(ctx context.Context, p *types.Project, o BuildOptions) (*
 	}
 	x := &executor.Executor{
 		Engine:  r.engine,
-		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: platform.OS, Arch: platform.Arch},
+		Builder: &image.Builder{Engine: r.engine, Mode: mode, OS: platform.OS, Arch: platform.Arch, Cache: r.cache},
 		Sink:    r.sink, Now: r.now,
 	}
 	report := &Report{Plan: todo, Outcomes: x.Run(ctx, todo)}

@@ -68,7 +68,7 @@ func (r *Runner) bases(ctx context.Context, d state.Desired, observed state.Obse
 	if err != nil {
 		return nil, err
 	}
-	builder := &image.Builder{Mode: o.Builder, OS: platform.OS, Arch: platform.Arch}
+	builder := &image.Builder{Mode: o.Builder, OS: platform.OS, Arch: platform.Arch, Offline: o.Offline}
 	out := map[string][]string{}
 	for _, s := range chosen {
 		_, there := observed.Images[s.Image]

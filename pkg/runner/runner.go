@@ -20,8 +20,7 @@ type Runner struct {
 	engine engine.Engine
 	sink   event.Sink
 	now    func() time.Time
-	// readiness is nil for none.
-	readiness Readiness
+	cache  string
 }
 
 // Option changes a Runner.
@@ -32,6 +31,12 @@ func WithEvents(sink event.Sink) Option { return func(r *Runner) { r.sink = sink
 
 // WithClock replaces time.Now, for elapsed times that a test can predict.
 func WithClock(now func() time.Time) Option { return func(r *Runner) { r.now = now } }
+
+// WithCache names a folder for what can be made again, which need not exist yet:
+// there, a Runner remembers what went into the images that it builds with the Go
+// toolchain, and does not build them again before that changes. The default is to
+// build every time.
+func WithCache(dir string) Option { return func(r *Runner) { r.cache = dir } }
 
 // New makes a Runner for an engine, such as docker.New gives.
 func New(e engine.Engine, opts ...Option) *Runner {

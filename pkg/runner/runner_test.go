@@ -155,7 +155,7 @@ func TestCallsOfEachCommand(t *testing.T) {
 		}
 	}
 	e := newEngine()
-	r := runner.New(e, runner.WithReadiness(readiness{}))
+	r := runner.New(e, runner.WithCache(t.TempDir()))
 	for _, step := range []struct {
 		name string
 		do   func(*testing.T, *runner.Runner) error
@@ -206,24 +206,13 @@ func TestCallsOfEachCommand(t *testing.T) {
 	}
 }
 
-// readiness keeps the last probe of a run in memory.
-type readiness map[string]time.Time
-
-func (r readiness) Ready(container string, started time.Time) time.Time {
-	return r[container+started.String()]
-}
-
-func (r readiness) SetReady(container string, started, at time.Time) {
-	r[container+started.String()] = at
-}
-
 // What a run has found ready is not probed again within the healthcheck's interval,
 // after which the engine has looked itself, nor after a restart.
 func TestReadinessIsRemembered(t *testing.T) {
 	p := project(t, strings.Replace(shop, "start_interval: 1ms", "interval: 10s", 1))
 	now := time.Now()
 	e := newEngine()
-	r := runner.New(e, runner.WithReadiness(readiness{}), runner.WithClock(func() time.Time { return now }))
+	r := runner.New(e, runner.WithCache(t.TempDir()), runner.WithClock(func() time.Time { return now }))
 	probes := func() int {
 		e.ForgetCalls()
 		if _, err := r.Up(t.Context(), p, runner.UpOptions{}); err != nil {
@@ -333,7 +322,7 @@ func TestCallsOfOtherStacks(t *testing.T) {
 					e.AddRemote(ref, "sha256:"+ref)
 				}
 			}
-			r := runner.New(e, runner.WithReadiness(readiness{}))
+			r := runner.New(e, runner.WithCache(t.TempDir()))
 			for _, want := range []map[string]int{test.up, test.again} {
 				e.ForgetCalls()
 				if _, err := r.Up(t.Context(), project(t, test.text), runner.UpOptions{}); err != nil {

@@ -193,7 +193,7 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 	if todo.Empty() {
 		return nil
 	}
-	builder := &image.Builder{Engine: r.engine, Mode: o.Builder, Offline: o.Offline}
+	builder := &image.Builder{Engine: r.engine, Mode: o.Builder, Offline: o.Offline, Cache: r.cache}
 	if slices.ContainsFunc(todo.Nodes, isBuild) {
 		platform, err := r.engine.Platform(ctx)
 		if err != nil {

@@ -16,21 +16,11 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// Accepted remembers what the compose specification's schema has accepted.
-// Compiling the schema takes longer than all the rest of a load, so a program
-// that loads the same text each time it is run does well to keep it.
-type Accepted interface {
-	// Has says that an input with this digest was accepted before.
-	Has(digest string) bool
-	// Add remembers one that was.
-	Add(digest string)
-}
-
 // model loads the files as one tree and gives the options that it was loaded
 // with, in which the project's name is.
 //
-// What the schema says of a text depends on nothing but the text and the values
-// of the variables in it. So the files are loaded without the schema first, which
+// Compiling the schema takes longer than all the rest of a load. What it says of
+// a text depends on nothing but the text and the values of the variables in it. So the files are loaded without the schema first, which
 // tells the variables; when text and values were accepted before, that is all. A
 // load that reads further files, or fails, is done again with the schema.
 func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust ...func(*loader.Options)) (map[string]any, *loader.Options, error) {
@@ -40,7 +30,7 @@ func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust 
 		all := slices.Concat(s.options(), adjust, more)
 		return loader.LoadModelWithContext(ctx, details, append(all, capture)...)
 	}
-	if s.accepted == nil {
+	if s.accepted == "" {
 		model, err := load()
 		return model, options, err
 	}
@@ -63,7 +53,7 @@ func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust 
 	digest := ""
 	if err == nil && !further && !versioned {
 		digest = s.digest(values, options.SkipInterpolation)
-		if s.accepted.Has(digest) {
+		if slices.Contains(s.accepted.Lines(), digest) {
 			return model, options, nil
 		}
 	}

@@ -33,7 +33,7 @@ func (s *source) diagnose(ctx context.Context, cause error) []Problem {
 
 func (s *source) newDiagnosis() *diagnosis {
 	d := &diagnosis{source: *s, cuts: cuts{}}
-	d.accepted = nil // what is wrong with it is for the schema to say
+	d.accepted = "" // what is wrong with it is for the schema to say
 	d.env = maps.Clone(d.env)
 	if d.env == nil {
 		d.env = map[string]string{}

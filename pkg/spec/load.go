@@ -12,6 +12,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stackctl/stackctl/pkg/internal/memory"
 )
 
 // LoadOptions say what Load reads. Either Files or Content is set.
@@ -38,9 +40,10 @@ type LoadOptions struct {
 	// Scale sets the number of containers of services by name, whatever the text
 	// says. Naming a service that is not there, or is left out, is a fault.
 	Scale map[string]int
-	// Accepted spares texts that it knows the check against the schema. Nil: every
-	// load checks.
-	Accepted Accepted
+	// Cache is a folder of the user's in which is remembered what the schema has
+	// accepted, which spares the next load of the same text half of its time.
+	// Empty: every load checks against the schema.
+	Cache string
 }
 
 // LoadOption changes how Stack.Project loads a stack.
@@ -71,9 +74,9 @@ func WithScale(numbers map[string]int) LoadOption {
 	return func(o *LoadOptions) { o.Scale = numbers }
 }
 
-// WithAccepted spares a stack that is known the check against the schema.
-func WithAccepted(known Accepted) LoadOption {
-	return func(o *LoadOptions) { o.Accepted = known }
+// WithCache sets the folder in which is remembered what the schema has accepted.
+func WithCache(dir string) LoadOption {
+	return func(o *LoadOptions) { o.Cache = dir }
 }
 
 // Load reads a project: the one way by which every stack, typed or written,
@@ -133,11 +136,11 @@ type source struct {
 	env        map[string]string
 	name       string
 	profiles   []string
-	accepted   Accepted // nil for none
+	accepted   memory.File // digests
 }
 
 func (o LoadOptions) read() (*source, error) {
-	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles, accepted: o.Accepted}
+	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles, accepted: memory.In(o.Cache, "accepted")}
 	switch {
 	case o.Content != nil && len(o.Files) > 0:
 		return nil, errors.New("both files and content given")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,6 +132,16 @@ func (a *App) lookupEnv(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// cache gives stackctl's folder for what can be found out again; empty where there
+// is none, and more is done anew.
+func (g *globalOptions) cache() string {
+	dir, err := g.app.CacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "stackctl")
 }
 
 // outColor and errColor say whether the streams may be coloured.

@@ -99,7 +99,7 @@ func (g *globalOptions) builtInSource(dir string) (*source, error) {
 	return &source{
 		stack: stack, dir: dir, base: g.app.Dir, variables: variables,
 		name: cmp.Or(g.projectName, variables[projectNameVariable], stack.Name), scale: g.scale,
-		options: spec.LoadOptions{Accepted: g.accepted()},
+		options: spec.LoadOptions{Cache: g.cache()},
 	}, nil
 }
 
@@ -166,7 +166,7 @@ func (s *source) load(ctx context.Context) (*types.Project, error) {
 		variables = maps.Clone(variables)
 		variables[passwordVariable] = standIn
 	}
-	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale), spec.WithAccepted(s.options.Accepted))
+	return s.stack.Project(ctx, spec.WithEnv(variables), spec.WithWorkingDir(s.dir), spec.WithName(s.name), spec.WithScale(s.scale), spec.WithCache(s.options.Cache))
 }
 
 // loadOnce loads a stack that is not the built-in one, unless that is done.

@@ -49,9 +49,9 @@ func (g *globalOptions) reachContainers(ctx context.Context, services []string) 
 	return s, e, closeEngine, nil
 }
 
-// newRunner gives what carries out verbs on an engine, and tells sink of it.
+// newRunner gives a runner that tells sink what happens.
 func (g *globalOptions) newRunner(e engine.Engine, sink event.Sink) *runner.Runner {
-	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithReadiness(g.ready()))
+	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithCache(g.cache()))
 }
 
 // perform carries out a verb of the library and shows what happens meanwhile.

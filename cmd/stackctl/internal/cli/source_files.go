@@ -84,7 +84,7 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 	s.options = spec.LoadOptions{
 		Files: files, Contents: map[string][]byte{}, WorkingDir: dir, Env: variables,
 		Name: cmp.Or(g.projectName, variables[projectNameVariable]), Profiles: g.activeProfiles(variables),
-		Accepted: g.accepted(),
+		Cache: g.cache(),
 	}
 	for _, file := range g.variableFiles() {
 		s.envFiles = append(s.envFiles, within(g.app.Dir, file))

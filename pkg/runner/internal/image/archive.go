@@ -19,6 +19,7 @@ import (
 // images bring registries and compressors along.
 type archive struct {
 	layer  []byte
+	diffID digest.Digest // of the layer
 	config []byte
 	// digest is of everything that is in the image.
 	digest string
@@ -31,26 +32,33 @@ func assemble(program string, binary []byte, p target, config ocispec.ImageConfi
 	if err != nil {
 		return archive{}, err
 	}
+	out := archive{layer: layer, diffID: digest.FromBytes(layer)}
+	out.config, out.digest, err = describe(out.diffID, p, config)
+	return out, err
+}
+
+// describe gives the config of an image of one layer, and the digest of everything
+// that is in the image.
+func describe(diffID digest.Digest, p target, config ocispec.ImageConfig) (text []byte, whole string, err error) {
 	epoch := time.Unix(0, 0).UTC()
 	image := ocispec.Image{
 		Created:  &epoch,
 		Platform: ocispec.Platform{OS: p.os, Architecture: p.arch, Variant: p.variant},
 		Config:   config,
-		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(layer)}},
+		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}},
 		History:  []ocispec.History{{Created: &epoch, CreatedBy: "stackctl: go build"}},
 	}
-	described, err := json.Marshal(image)
-	if err != nil {
-		return archive{}, err
+	if text, err = json.Marshal(image); err != nil {
+		return nil, "", err
 	}
-	out := archive{layer: layer, digest: digest.FromBytes(described).String()}
+	whole = digest.FromBytes(text).String()
 	image.Config.Labels = maps.Clone(config.Labels)
 	if image.Config.Labels == nil {
 		image.Config.Labels = map[string]string{}
 	}
-	image.Config.Labels[state.LabelBuild] = out.digest
-	out.config, err = json.Marshal(image)
-	return out, err
+	image.Config.Labels[state.LabelBuild] = whole
+	text, err = json.Marshal(image)
+	return text, whole, err
 }
 
 // write writes the archive, with the references that the image gets.
@@ -80,6 +88,7 @@ func (a archive) write(w io.Writer, tags []string) error {
 // packOne writes an archive of one file, owned by root.
 func packOne(name string, mode int64, content []byte) ([]byte, error) {
 	var out bytes.Buffer
+	out.Grow(len(content) + 4<<10) // the content is copied once
 	w := tar.NewWriter(&out)
 	if err := add(w, name, mode, content); err != nil {
 		return nil, err

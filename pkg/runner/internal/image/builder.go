@@ -56,6 +56,9 @@ type Builder struct {
 	// Offline lets the go command fetch no modules. What an engine fetches is for
 	// [Builder.Bases] to find out before.
 	Offline bool
+	// Cache is a folder for what can be made again: what went into the last build
+	// of each Go package. Empty to remember nothing.
+	Cache string
 }
 
 // Request asks for the image of a service.
@@ -66,9 +69,6 @@ type Request struct {
 	Tag string
 	// Secrets are what the Dockerfile may ask for; Target is the id.
 	Secrets []state.File
-	// NoCache builds every step of a Dockerfile anew. The Go toolchain has no
-	// steps that could be out of date.
-	NoCache bool
 }
 
 // Result is the image that came out.
@@ -121,22 +121,23 @@ func (b *Builder) make(ctx context.Context, r Request, each func(engine.Progress
 	if err != nil {
 		return Result{}, err
 	}
+	p := b.targetOf(platform)
 	switch b.Mode {
 	case Go:
 		if goPackage == "" {
 			return Result{}, errors.New("it names no Go package to build: add x-stackctl: {go: ./package} to its build section, or let the engine build its Dockerfile (--builder engine)")
 		}
-		tool, err := b.goCommand()
+		tool, err := b.toolchain(ctx, r.Service.Build.Context, goPackage, p)
 		if err != nil {
 			return Result{}, fmt.Errorf("there is no go command on the PATH (%w): install Go, or let the engine build the Dockerfile (--builder engine)", err)
 		}
-		return b.makeGo(ctx, r, tool, goPackage, platform, tags, each)
+		return b.makeGo(ctx, r, tool, goPackage, p, tags, each)
 	case Auto, "":
 		if goPackage == "" {
 			break
 		}
-		if tool, err := b.goCommand(); err == nil && usable(ctx, tool, r.Service.Build.Context, goPackage) {
-			return b.makeGo(ctx, r, tool, goPackage, platform, tags, each)
+		if tool, err := b.toolchain(ctx, r.Service.Build.Context, goPackage, p); err == nil && tool.usable() {
+			return b.makeGo(ctx, r, tool, goPackage, p, tags, each)
 		}
 	case Engine:
 	default:
@@ -218,7 +219,7 @@ func (b *Builder) makeDockerfile(ctx context.Context, r Request, platform string
 		Network:    config.Network,
 		ExtraHosts: hosts,
 		// The API knows no stages, so all of them are built anew for the sake of one.
-		NoCache:   config.NoCache || r.NoCache || len(config.NoCacheFilter) > 0,
+		NoCache:   config.NoCache || len(config.NoCacheFilter) > 0,
 		Pull:      config.Pull,
 		CacheFrom: caches(config),
 		ShmSize:   int64(config.ShmSize),

@@ -21,5 +21,11 @@
 // has the same one, nothing is sent. The digest is compared rather than the
 // image's id, for what an id is made of differs from one image store to another.
 //
+// Nor is the same source compiled again: go build would at least link, for it
+// finds no binary of before. [Builder.Cache] holds, for each package, what the last
+// build read and which layer came out. With that layer the digest of the image is
+// known beforehand, so the label says whether the engine has it. Nothing depends on
+// what is remembered; when in doubt, the package is built.
+//
 // Or with the Dockerfile, which the engine builds.
 package image

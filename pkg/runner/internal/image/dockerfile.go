@@ -62,8 +62,8 @@ func (b *Builder) takesGo(ctx context.Context, config *types.BuildConfig) bool {
 	if b.Mode == Go {
 		return true
 	}
-	tool, err := b.goCommand()
-	return err == nil && usable(ctx, tool, config.Context, name)
+	tool, err := b.toolchain(ctx, config.Context, name, b.targetOf(""))
+	return err == nil && tool.usable()
 }
 
 // stage is one stage of a Dockerfile: its name, and the stages or images that it

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,46 +39,79 @@ func (e *CompileError) Error() string {
 
 func (e *CompileError) Unwrap() error { return e.Err }
 
-func (b *Builder) goCommand() (string, error) {
-	return exec.LookPath(cmp.Or(b.GoCommand, "go"))
+// toolchain is the go command as it works on one package for one target.
+type toolchain struct {
+	command string
+	dir     string // of the package, which may be a module of its own
+	target  target
+	environ []string
+	// vars are the settings, as `go env` tells them; nil when the command does not
+	// work there.
+	vars map[string]string
 }
 
-// usable says that a toolchain can build what is in a folder: it is new enough,
-// or has fetched one that is, to know what go.mod asks for.
-func usable(ctx context.Context, tool, dir, pkg string) bool {
-	cmd := exec.CommandContext(ctx, tool, "env", "GOVERSION")
-	cmd.Dir = filepath.Join(dir, pkg)
-	out, err := cmd.Output()
+// toolchain finds the go command. The error says that there is none.
+func (b *Builder) toolchain(ctx context.Context, dir, pkg string, p target) (*toolchain, error) {
+	command, err := exec.LookPath(cmp.Or(b.GoCommand, "go"))
 	if err != nil {
+		return nil, err
+	}
+	t := &toolchain{command: command, dir: filepath.Join(dir, pkg), target: p, environ: p.environ()}
+	if b.Offline {
+		t.environ = append(t.environ, "GOPROXY=off")
+	}
+	if err := t.tell(ctx, &t.vars, "env", "-json"); err != nil {
+		t.vars = nil
+	}
+	return t, nil
+}
+
+// run gives a go command that is ready to run. The end of ctx interrupts it.
+func (t *toolchain) run(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, t.command, args...)
+	cmd.Dir = t.dir
+	cmd.Env = append(cmd.Environ(), t.environ...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = killDelay
+	return cmd
+}
+
+// tell reads the JSON value that a go command writes.
+func (t *toolchain) tell(ctx context.Context, value any, args ...string) error {
+	out, err := t.run(ctx, args...).Output()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(out, value)
+}
+
+// usable says that the toolchain can build the package: it is new enough, or has
+// fetched one that is, to know what go.mod asks for.
+func (t *toolchain) usable() bool {
+	if t.vars == nil {
 		return false
 	}
 	// Before 1.21, go ran into whatever a newer go.mod means.
 	var minor int
-	if n, _ := fmt.Sscanf(string(out), "go1.%d", &minor); n == 1 {
+	if n, _ := fmt.Sscanf(t.vars["GOVERSION"], "go1.%d", &minor); n == 1 {
 		return minor >= 21
 	}
 	return true // a development version
 }
 
+// buildFlags are those of every build. Nothing of this machine goes into the
+// binary, so that the same source gives the same bytes.
+var buildFlags = []string{"-buildmode=exe", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
+
 // compile gives the static binary of a package.
-func (b *Builder) compile(ctx context.Context, tool, dir, pkg string, p target, each func(engine.Progress)) ([]byte, error) {
+func (t *toolchain) compile(ctx context.Context, pkg string, each func(engine.Progress)) ([]byte, error) {
 	temp, err := os.MkdirTemp("", "stackctl-build-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(temp)
 	binary := filepath.Join(temp, "binary")
-	// Nothing of this machine goes into the binary, so that the same source gives
-	// the same bytes.
-	cmd := exec.CommandContext(ctx, tool, "build",
-		"-buildmode=exe", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", binary, ".")
-	cmd.Dir = filepath.Join(dir, pkg) // it may be a module of its own
-	cmd.Env = append(cmd.Environ(), p.environ()...)
-	if b.Offline {
-		cmd.Env = append(cmd.Env, "GOPROXY=off")
-	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = killDelay
+	cmd := t.run(ctx, slices.Concat([]string{"build"}, buildFlags, []string{"-o", binary, "."})...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	each(engine.Progress{Text: "go build " + pkg})
@@ -115,7 +150,7 @@ func (p target) environ() []string {
 
 // targetOf reads a platform as Docker writes it, "linux/arm/v7"; where it is
 // empty or says only a part, the engine's own counts.
-func (b *Builder) targetOf(platform string) (target, error) {
+func (b *Builder) targetOf(platform string) target {
 	p := target{os: b.OS, arch: b.Arch}
 	if parts := strings.Split(platform, "/"); len(parts) > 1 {
 		p.os, p.arch = parts[0], parts[1]
@@ -125,8 +160,13 @@ func (b *Builder) targetOf(platform string) (target, error) {
 	} else if platform != "" {
 		p.arch = platform
 	}
+	return p
+}
+
+// check says that an image of a binary alone can be of use there.
+func (p target) check() error {
 	if p.os != "linux" {
-		return p, fmt.Errorf("an image of a Go binary alone runs on linux, not on %q: let the engine build the Dockerfile (--builder engine)", p.os)
+		return fmt.Errorf("an image of a Go binary alone runs on linux, not on %q: let the engine build the Dockerfile (--builder engine)", p.os)
 	}
-	return p, nil
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
@@ -19,23 +20,36 @@ import (
 const nonRoot = "65532:65532"
 
 // makeGo makes an image of a Go package's binary.
-func (b *Builder) makeGo(ctx context.Context, r Request, tool, pkg, platform string, tags []string, each func(engine.Progress)) (Result, error) {
-	p, err := b.targetOf(platform)
-	if err != nil {
+func (b *Builder) makeGo(ctx context.Context, r Request, t *toolchain, pkg string, p target, tags []string, each func(engine.Progress)) (Result, error) {
+	if err := p.check(); err != nil {
 		return Result{}, err
 	}
 	program, err := programName(r.Service.Build.Context, pkg)
 	if err != nil {
 		return Result{}, err
 	}
-	binary, err := b.compile(ctx, tool, r.Service.Build.Context, pkg, p, each)
+	config := configOf(r, program)
+	past := b.recall(ctx, t, program)
+	if past.Layer != "" && !r.Service.Build.NoCache {
+		_, digest, err := describe(past.Layer, p, config)
+		if err != nil {
+			return Result{}, fmt.Errorf("image of %s: %w", pkg, err)
+		}
+		if id, err := b.current(ctx, tags, digest); err != nil || id != "" {
+			return Result{ImageID: id, How: HowGo}, err
+		}
+	}
+	binary, err := t.compile(ctx, pkg, each)
 	if err != nil {
 		return Result{}, err
 	}
-	image, err := assemble(program, binary, p, configOf(r, program))
+	image, err := assemble(program, binary, p, config)
 	if err != nil {
 		return Result{}, fmt.Errorf("image of %s: %w", pkg, err)
 	}
+	var beside sync.WaitGroup // the engine takes longer to load
+	beside.Go(func() { past.remember(ctx, image.diffID) })
+	defer beside.Wait()
 	id, err := b.current(ctx, tags, image.digest)
 	if err != nil {
 		return Result{}, err

@@ -246,12 +246,12 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 // assembleFor compiles and packs as makeGo does.
 func assembleFor(t *testing.T, b *Builder, s types.ServiceConfig) (archive, error) {
 	t.Helper()
-	tool, err := b.goCommand()
+	p := target{os: b.OS, arch: b.Arch}
+	tool, err := b.toolchain(t.Context(), s.Build.Context, "./cmd/app", p)
 	if err != nil {
 		return archive{}, err
 	}
-	p := target{os: b.OS, arch: b.Arch}
-	binary, err := (&Builder{}).compile(t.Context(), tool, s.Build.Context, "./cmd/app", p, func(engine.Progress) {})
+	binary, err := tool.compile(t.Context(), "./cmd/app", func(engine.Progress) {})
 	if err != nil {
 		return archive{}, err
 	}
@@ -337,11 +337,12 @@ func TestTarget(t *testing.T) {
 		"arm64":        {os: "linux", arch: "arm64"},
 		"linux/arm/v7": {os: "linux", arch: "arm", variant: "v7"},
 	} {
-		if got, err := b.targetOf(platform); err != nil || got != want {
+		got := b.targetOf(platform)
+		if err := got.check(); err != nil || got != want {
 			t.Errorf("%q is %+v, %v", platform, got, err)
 		}
 	}
-	if _, err := b.targetOf("windows/amd64"); err == nil {
+	if err := b.targetOf("windows/amd64").check(); err == nil {
 		t.Error("windows is taken")
 	}
 }
