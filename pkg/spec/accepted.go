@@ -19,24 +19,33 @@ import (
 // model loads the files as one tree and gives the options that it was loaded
 // with, in which the project's name is.
 //
-// Compiling the schema takes longer than all the rest of a load. What it says of
-// a text depends on nothing but the text and the values of the variables in it. So the files are loaded without the schema first, which
-// tells the variables; when text and values were accepted before, that is all. A
-// load that reads further files, or fails, is done again with the schema.
+// Compiling the schema takes longer than all the rest of a load, and what it says
+// depends on nothing but the text and the values of the variables in it. So the
+// files are loaded without it first: when it has accepted the same before, that is
+// all.
 func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust ...func(*loader.Options)) (map[string]any, *loader.Options, error) {
-	var options *loader.Options
-	load := func(more ...func(*loader.Options)) (map[string]any, error) {
-		capture := func(o *loader.Options) { options = o }
-		all := slices.Concat(s.options(), adjust, more)
-		return loader.LoadModelWithContext(ctx, details, append(all, capture)...)
-	}
 	if s.accepted == "" {
-		model, err := load()
-		return model, options, err
+		return s.tryModel(ctx, details, adjust)
 	}
+	model, options, digest := s.unchecked(ctx, details, adjust)
+	if digest != "" && slices.Contains(s.accepted.Lines(), digest) {
+		return model, options, nil
+	}
+	// Variables without a value have been warned of by now.
+	model, options, err := s.tryModel(ctx, details, adjust, func(o *loader.Options) { o.Interpolate.Substitute = quietly })
+	if err == nil && digest != "" {
+		s.accepted.Add(digest)
+	}
+	return model, options, err
+}
+
+// unchecked loads the files without the schema and gives the digest of what the
+// schema would be asked; none where that is more than the text and the values in
+// it: where it reads further files, or cannot be loaded.
+func (s *source) unchecked(ctx context.Context, details types.ConfigDetails, adjust []func(*loader.Options)) (model map[string]any, options *loader.Options, digest string) {
 	values := map[string]string{}
 	further := false
-	model, err := load(func(o *loader.Options) {
+	model, options, err := s.tryModel(ctx, details, adjust, func(o *loader.Options) {
 		o.SkipValidation = true
 		lookUp := o.Interpolate.LookupValue
 		o.Interpolate.LookupValue = func(name string) (string, bool) {
@@ -49,19 +58,16 @@ func (s *source) model(ctx context.Context, details types.ConfigDetails, adjust 
 		})
 	})
 	// An obsolete version is told of by a load with the schema only.
-	_, versioned := model["version"]
-	digest := ""
-	if err == nil && !further && !versioned {
-		digest = s.digest(values, options.SkipInterpolation)
-		if slices.Contains(s.accepted.Lines(), digest) {
-			return model, options, nil
-		}
+	if _, versioned := model["version"]; err != nil || further || versioned {
+		return nil, nil, ""
 	}
-	// Variables without a value have been warned of by now.
-	model, err = load(func(o *loader.Options) { o.Interpolate.Substitute = quietly })
-	if err == nil && digest != "" {
-		s.accepted.Add(digest)
-	}
+	return model, options, s.digest(values, options.SkipInterpolation)
+}
+
+func (s *source) tryModel(ctx context.Context, details types.ConfigDetails, adjust []func(*loader.Options), more ...func(*loader.Options)) (model map[string]any, options *loader.Options, err error) {
+	all := slices.Concat(s.options(), adjust, more)
+	all = append(all, func(o *loader.Options) { options = o })
+	model, err = loader.LoadModelWithContext(ctx, details, all...)
 	return model, options, err
 }
 

@@ -1,6 +1,21 @@
 package spec
 
-import "gopkg.in/yaml.v3"
+import (
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// DigestOf gives what is remembered of a text that the schema has accepted.
+func DigestOf(t *testing.T, opts LoadOptions) string {
+	t.Helper()
+	s, err := opts.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, digest := s.unchecked(t.Context(), s.details(), nil)
+	return digest
+}
 
 // LongForm returns a stack's document before the printer shortens it.
 func (s *Stack) LongForm() ([]byte, error) {
