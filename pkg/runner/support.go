@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -20,12 +22,16 @@ type UnsupportedError = support.Error
 // decide makes the plan of Up, after a look at every field of the project. What is
 // ignored becomes a warning of the plan.
 func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info, o UpOptions) (state.Desired, state.Observed, *plan.Plan, error) {
-	warnings, err := support.Check(p, info.APIVersion)
-	if err != nil {
-		return state.Desired{}, state.Observed{}, nil, err
-	}
+	var (
+		warnings    []string
+		unsupported error
+		check       sync.WaitGroup
+	)
+	// Beside the look at the engine, which waits more than it works.
+	check.Go(func() { warnings, unsupported = support.Check(p, info.APIVersion) })
 	desired, observed, opts, err := r.prepare(ctx, p, o)
-	if err != nil {
+	check.Wait()
+	if err = cmp.Or(unsupported, err); err != nil {
 		return desired, observed, nil, err
 	}
 	todo, err := plan.Reconcile(desired, observed, opts)

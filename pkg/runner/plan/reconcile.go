@@ -269,22 +269,20 @@ func (r *reconciler) isTarget(name string) bool {
 // do not require them.
 func (r *reconciler) markOptional() {
 	optional := map[string]bool{}
-	for _, s := range slices.Backward(r.services) { // dependents first
-		dependents := 0
-		required := slices.Contains(r.opts.Services, s.Name)
-		for _, other := range r.services {
-			if slices.Contains(refersTo(other.Config), s.Name) {
-				dependents++
-				required = required || !optional[other.Name]
-			}
-			for _, dep := range other.DependsOn {
-				if dep.Service == s.Name {
-					dependents++
-					required = required || dep.Required && !optional[other.Name]
-				}
-			}
+	needed, wanted := map[string]bool{}, map[string]bool{} // by what is required, by anything
+	for _, s := range slices.Backward(r.services) {        // dependents first
+		named := slices.Contains(r.opts.Services, s.Name)
+		optional[s.Name] = wanted[s.Name] && !needed[s.Name] && !named
+		need := func(name string, required bool) {
+			wanted[name] = true
+			needed[name] = needed[name] || required && !optional[s.Name]
 		}
-		optional[s.Name] = dependents > 0 && !required
+		for _, name := range refersTo(s.Config) {
+			need(name, true)
+		}
+		for _, dep := range s.DependsOn {
+			need(dep.Service, dep.Required)
+		}
 	}
 	required := map[string]bool{} // images
 	for _, s := range r.services {

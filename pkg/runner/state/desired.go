@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"golang.org/x/sync/errgroup"
 )
 
 // Desired is a project flattened to the concrete resources that an engine is to
@@ -174,12 +176,21 @@ func Flatten(p *types.Project) (Desired, error) {
 		})
 		d.Volumes = append(d.Volumes, v)
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
-		s, err := d.flattenService(p, p.Services[name])
-		if err != nil {
-			return Desired{}, fmt.Errorf("service %s: %w", name, err)
-		}
-		d.Services = append(d.Services, s)
+	// Hashes take most of the time, and there are two for each service.
+	names := slices.Sorted(maps.Keys(p.Services))
+	d.Services = make([]ServiceSpec, len(names))
+	faults := make([]error, len(names))
+	var work errgroup.Group
+	work.SetLimit(runtime.GOMAXPROCS(0))
+	for i, name := range names {
+		work.Go(func() error {
+			d.Services[i], faults[i] = d.flattenService(p, p.Services[name])
+			return faults[i]
+		})
+	}
+	if work.Wait() != nil {
+		first := slices.IndexFunc(faults, func(err error) bool { return err != nil })
+		return Desired{}, fmt.Errorf("service %s: %w", names[first], faults[first])
 	}
 	return d, nil
 }
