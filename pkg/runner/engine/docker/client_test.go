@@ -236,7 +236,8 @@ func TestInfoOfAnEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := engine.Info{
-		Endpoint: got.Endpoint, Local: true, APIVersion: "1.44", KnowsStartInterval: true}
+		Endpoint: got.Endpoint, Local: true, APIVersion: "1.44", KnowsStartInterval: true,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
