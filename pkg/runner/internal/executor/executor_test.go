@@ -272,9 +272,9 @@ func TestReplaceSurvivesACutAtAnyCall(t *testing.T) {
 		todo = planFor(t, e, after, plan.Options{})
 		e.ForgetCalls()
 		x := newExecutor(t, t.Context(), e)
-		calls := 0
+		var calls atomic.Int64
 		e.FailWith(func(enginetest.Call) error {
-			if calls++; calls > cut {
+			if calls.Add(1) > int64(cut) {
 				return errors.New("the connection was cut")
 			}
 			return nil
