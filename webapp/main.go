@@ -57,7 +57,9 @@ func serveCommand(ctx context.Context, env lookupEnv, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "webapp: configuration:\n%v\n", err)
 		return 2
 	}
-	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.logLevel}))
+	out := &logWriter{out: stdout}
+	defer out.flush()
+	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("stopped", "error", err)
 		return 1
