@@ -25,6 +25,7 @@ type question struct {
 	keys   []string
 	sent   bool // no more keys are taken
 	done   chan struct{}
+	free   chan struct{}
 	values []any // by the index of the key; nil for none
 	err    error
 	failed bool // Redis itself was asked, in vain
@@ -36,7 +37,7 @@ func (r *reads) get(ctx context.Context, key string) (string, error) {
 	previous, q := r.last, r.last
 	mine := q == nil || q.sent
 	if mine {
-		q = &question{done: make(chan struct{})}
+		q = &question{done: make(chan struct{}), free: make(chan struct{})}
 		r.last = q
 	}
 	i := slices.Index(q.keys, key)
@@ -72,10 +73,10 @@ func (r *reads) ask(q, previous *question) {
 	waited := false
 	if previous != nil {
 		select {
-		case <-previous.done:
+		case <-previous.free:
 		default:
 			waited = true
-			<-previous.done
+			<-previous.free
 		}
 	}
 	r.mu.Lock()
@@ -88,4 +89,5 @@ func (r *reads) ask(q, previous *question) {
 		q.failed = q.err != nil
 	}
 	close(q.done)
+	close(q.free)
 }

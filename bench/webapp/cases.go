@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -246,7 +245,7 @@ func (b *bench) runCase(ctx context.Context, c one) (err error) {
 
 // rounds measures one case at all counts of connections. value is what Redis keeps.
 func (b *bench) rounds(ctx context.Context, c one, size int, value string, bare, relay *server) error {
-	for _, connections := range connectionCounts {
+	for _, connections := range b.connections {
 		cell := b.results.cell(c.name, connections)
 		*cell = measured{Name: c.name, Connections: connections, AnswerBytes: size, By: map[string]*row{}}
 		for round := range b.roundCount {
@@ -269,16 +268,16 @@ func (b *bench) rounds(ctx context.Context, c one, size int, value string, bare,
 					continue
 				}
 				request := get(c.path, "")
-				l, err := generate(ctx, server.address, connections, b.warm, b.duration, traffic{
+				s, err := server.load(ctx, b, connections, traffic{
 					request: func(int, int) []byte { return request }, good: isStatus(http.StatusOK),
 				})
 				if err != nil {
 					return err
 				}
-				if l.Errors > 0 {
-					return fmt.Errorf("the %s handler made %d errors, the first: %w", who, l.Errors, l.First)
+				if s.Errors > 0 {
+					return fmt.Errorf("the %s handler made %d errors", who, s.Errors)
 				}
-				cell.add(who, sampleOf(l))
+				cell.add(who, s)
 			}
 			if c.key != "" {
 				s, err := b.redisCeiling(ctx, copyKey, connections, b.duration)
@@ -316,24 +315,7 @@ func (b *bench) askApp(ctx context.Context, c one, connections int) (sample, err
 	if done != nil {
 		defer done()
 	}
-	l, err := generate(ctx, b.running.address, connections, b.warm, b.duration, t)
-	if err != nil {
-		return sample{}, err
-	}
-	if l.First != nil {
-		say("%s, %d connections: %d errors, the first: %v", c.name, connections, l.Errors, l.First)
-	}
-	if l.Requests == 0 {
-		return sample{}, errors.New("no request was answered in time")
-	}
-	return sampleOf(l), nil
-}
-
-func sampleOf(l load) sample {
-	return sample{
-		Rate: l.PerSecond, P50: milliseconds(l.percentile(0.5)), P99: milliseconds(l.percentile(0.99)),
-		Errors: l.Errors, Special: float64(l.Special) / float64(max(1, l.Requests)),
-	}
+	return b.running.load(ctx, b, connections, t)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / 1e6 }

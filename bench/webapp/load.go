@@ -135,8 +135,10 @@ type traffic struct {
 // load is what a run of requests came to.
 type load struct {
 	Requests int
-	Errors   int
-	Special  int
+	// All counts those outside the timed part, too.
+	All     int
+	Errors  int
+	Special int
 	// PerSecond is counted over the timed part.
 	PerSecond float64
 	// Times are sorted.
@@ -176,6 +178,7 @@ func generate(ctx context.Context, address string, connections int, warm, durati
 	var sum load
 	for _, part := range parts {
 		sum.Requests += part.Requests
+		sum.All += part.All
 		sum.Errors += part.Errors
 		sum.Special += part.Special
 		sum.Times = append(sum.Times, part.Times...)
@@ -209,6 +212,7 @@ func (c *caller) ask(ctx context.Context, address string, connection int, begin,
 		}
 		status, body, err := c.call(t.request(connection, n))
 		to := time.Now()
+		into.All++
 		switch {
 		case err != nil:
 			fail(err)

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -30,17 +31,18 @@ const startRuns = 11
 
 // bench is one run.
 type bench struct {
-	dir        string // for what is gone afterwards
-	out        string
-	self       string // this program
-	app        string // the app's binary
-	pgbench    string
-	warm       time.Duration
-	duration   time.Duration
-	roundCount int
-	services   *services
-	running    *server // the app
-	results    *results
+	dir         string // for what is gone afterwards
+	out         string
+	self        string // this program
+	app         string // the app's binary
+	pgbench     string
+	warm        time.Duration
+	duration    time.Duration
+	roundCount  int
+	connections []int // of those that there are
+	services    *services
+	running     *server // the app
+	results     *results
 }
 
 func main() {
@@ -65,6 +67,7 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&b.warm, "warm", 500*time.Millisecond, "what comes before, and is not counted")
 	flags.IntVar(&b.roundCount, "rounds", 3, "how often each case is measured")
 	only := flags.String("only", "", "cases to run, with semicolons between, such as \"GET /users, hit;start\"; default: all")
+	at := flags.String("connections", "1,16,128", "numbers of connections to measure at")
 	soak := flags.Duration("soak", 0, "how long to watch the memory under load; 0: not")
 	flags.StringVar(&b.app, "app", "bin/webapp", "the app to measure")
 	flags.StringVar(&b.out, "out", "bench/webapp", "folder of the results")
@@ -78,6 +81,13 @@ func run(ctx context.Context, args []string) error {
 	chosen, withStart, err := choose(*only)
 	if err != nil {
 		return err
+	}
+	for text := range strings.SplitSeq(*at, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || !slices.Contains(connectionCounts, n) {
+			return fmt.Errorf("-connections %s: there are %v", *at, connectionCounts)
+		}
+		b.connections = append(b.connections, n)
 	}
 	if b.dir, err = os.MkdirTemp("", "stackctl-bench-webapp-"); err != nil {
 		return err

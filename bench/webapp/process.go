@@ -67,6 +67,54 @@ func (s *server) stop() {
 	_ = s.cmd.Wait() // the bare one ends by the signal
 }
 
+// spent is the processor time that the process has taken so far.
+func (s *server) spent() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	return spentOf(string(text))
+}
+
+// spentOf adds user and system time, which are the 12th and 13th field behind the
+// name in brackets, in hundredths of a second.
+func spentOf(stat string) (time.Duration, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("not what /proc tells of a process: %q", stat)
+	}
+	user, userErr := strconv.Atoi(fields[11])
+	system, systemErr := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(userErr, systemErr)
+}
+
+// load has the server answer requests.
+func (s *server) load(ctx context.Context, b *bench, connections int, t traffic) (sample, error) {
+	before, err := s.spent()
+	if err != nil {
+		return sample{}, err
+	}
+	l, err := generate(ctx, s.address, connections, b.warm, b.duration, t)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := s.spent()
+	if err != nil {
+		return sample{}, err
+	}
+	if l.First != nil {
+		say("%d errors, the first: %v", l.Errors, l.First)
+	}
+	if l.Requests == 0 {
+		return sample{}, errors.New("no request was answered in time")
+	}
+	return sample{
+		Rate: l.PerSecond, P50: milliseconds(l.percentile(0.5)), P99: milliseconds(l.percentile(0.99)),
+		CPU:    float64((after - before).Microseconds()) / float64(max(1, l.All)),
+		Errors: l.Errors, Special: float64(l.Special) / float64(l.Requests),
+	}, nil
+}
+
 // memory is the resident memory in MB.
 func (s *server) memory() (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))

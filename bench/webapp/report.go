@@ -40,9 +40,11 @@ type measured struct {
 
 // sample is one turn of one contestant; times are in milliseconds.
 type sample struct {
-	Rate   float64 `json:"per_second"`
-	P50    float64 `json:"p50_ms"`
-	P99    float64 `json:"p99_ms"`
+	Rate float64 `json:"per_second"`
+	P50  float64 `json:"p50_ms"`
+	P99  float64 `json:"p99_ms"`
+	// CPU is the processor time of a request in microseconds.
+	CPU    float64 `json:"cpu_us,omitempty"`
 	Errors int     `json:"errors"`
 	// Special is the share of answers that were not what the case is about.
 	Special float64 `json:"other_share"`
@@ -105,7 +107,7 @@ func (m *measured) add(who string, s sample) {
 	r.sample = sample{
 		Rate: of(func(s sample) float64 { return s.Rate }), P50: of(func(s sample) float64 { return s.P50 }),
 		P99: of(func(s sample) float64 { return s.P99 }), Special: of(func(s sample) float64 { return s.Special }),
-		Errors: errs,
+		CPU: of(func(s sample) float64 { return s.CPU }), Errors: errs,
 	}
 }
 
@@ -114,7 +116,11 @@ func (m *measured) last() string {
 	var said []string
 	for _, who := range []string{theApp, theBare, theRelay, redisTop, pgTop} {
 		if r := m.By[who]; r != nil {
-			said = append(said, fmt.Sprintf("%s %.0f/s", who, r.Turns[len(r.Turns)-1].Rate))
+			turn := r.Turns[len(r.Turns)-1]
+			said = append(said, fmt.Sprintf("%s %.0f/s", who, turn.Rate))
+			if turn.CPU > 0 {
+				said[len(said)-1] += fmt.Sprintf(" (%.0f us)", turn.CPU)
+			}
 		}
 	}
 	return strings.Join(said, ", ")
