@@ -105,7 +105,7 @@ type cached[T any] struct {
 func through[T any](
 	ctx context.Context, c *cache, key string, of kind[T], load func(ctx context.Context) (T, error),
 ) (cached[T], error) {
-	for {
+	for again := false; ; again = true {
 		raw, outcome := c.read(ctx, key)
 		if err := ctx.Err(); err != nil {
 			return cached[T]{}, err
@@ -130,7 +130,7 @@ func through[T any](
 		switch {
 		case !ok:
 			return cached[T]{}, fmt.Errorf("key %q holds values of two types", key)
-		case first || !value.overtaken:
+		case first || again || !value.overtaken: // a second flight began after the caller came
 			return value, nil
 		}
 	}

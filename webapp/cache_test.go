@@ -139,6 +139,62 @@ func TestWriteByAnotherInstanceIsSeen(t *testing.T) {
 	}
 }
 
+// A reader that comes after another instance's write is not content with a query from
+// before it, though it waits for the same flight.
+func TestLateReaderOfAnOldFlight(t *testing.T) {
+	one := newTestApp(t)
+	other := newTestAppOn(t, one.postgres, one.database, one.redis)
+	one.mustAdd(t, "Ann", "ann@example.org")
+
+	read, proceed := make(chan struct{}), make(chan struct{})
+	var taken atomic.Bool
+	one.queries.hook(nil, func(sql string) {
+		if strings.HasPrefix(sql, selectList) && taken.CompareAndSwap(false, true) {
+			close(read)
+			<-proceed
+		}
+	})
+	release := sync.OnceFunc(func() { close(proceed) })
+	defer release()
+	ask := func() <-chan answer {
+		asked := make(chan answer, 1)
+		go func() {
+			got, err := trySend(t.Context(), one.url, nil, "GET", "/users", "")
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- got
+		}()
+		return asked
+	}
+	misses := func() int64 {
+		stats, err := readCacheStats(t.Context(), one.redis.client(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.KeyspaceMisses
+	}
+
+	early := ask()
+	<-read // it has the list without Ben
+	other.mustAdd(t, "Ben", "ben@example.org")
+	before := misses()
+	late := ask()
+	eventually(t, "late reader looks", func() error {
+		if misses() == before {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	release()
+	if emails, _ := emailsOf(t, (<-early).body); len(emails) != 1 {
+		t.Errorf("the early reader got %q, want what it had read", emails)
+	}
+	if emails, _ := emailsOf(t, (<-late).body); len(emails) != 2 {
+		t.Errorf("the late reader got %q, want both users", emails)
+	}
+}
+
 func TestForeignCacheEntryIsReplaced(t *testing.T) {
 	ta := newTestApp(t)
 	rdb := ta.redis.client(t)

@@ -23,12 +23,12 @@ type reads struct {
 // question is one MGET.
 type question struct {
 	keys   []string
-	sent   bool // no more keys are taken
-	done   chan struct{}
-	free   chan struct{}
-	values []any // by the index of the key; nil for none
+	sent   bool          // no more keys are taken
+	done   chan struct{} // closed when there is an answer
+	free   chan struct{} // closed right after that: who sends the next question wakes last, and so runs first
+	values []any         // by the index of the key; nil for none
 	err    error
-	failed bool // Redis itself was asked, in vain
+	failed bool // it was sent, in vain
 }
 
 // get returns the value of key, or redis.Nil when there is none.
