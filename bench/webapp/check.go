@@ -54,7 +54,12 @@ func (r *results) shortfalls() []string {
 				note("%s, %d connections: %d errors, and there should be none", c.name, connections, n)
 			}
 			if share, ok := m.share(theBare); ok && share < c.target {
-				note("%s, %d connections: %.0f %% of the bare handler, and should be at least %.0f %%", c.name, connections, 100*share, 100*c.target)
+				// What stands in the way is told with it.
+				limit := ""
+				if relay, ok := m.relayShare(); ok && relay < c.target {
+					limit = fmt.Sprintf("; one that asks Redis once per request gets %.0f %%", 100*relay)
+				}
+				note("%s, %d connections: %.0f %% of the bare handler, and should be at least %.0f %%%s", c.name, connections, 100*share, 100*c.target, limit)
 			}
 		}
 	}

@@ -127,8 +127,13 @@ func (m *measured) last() string {
 }
 
 // share is the app's rate over another's; false when one of them is not there.
-func (m *measured) share(who string) (float64, bool) {
-	ours, theirs := m.By[theApp], m.By[who]
+func (m *measured) share(who string) (float64, bool) { return m.ratio(theApp, who) }
+
+// relayShare is the relay's rate over the bare handler's.
+func (m *measured) relayShare() (float64, bool) { return m.ratio(theRelay, theBare) }
+
+func (m *measured) ratio(one, other string) (float64, bool) {
+	ours, theirs := m.By[one], m.By[other]
 	if ours == nil || theirs == nil || theirs.Rate == 0 {
 		return 0, false
 	}
@@ -193,12 +198,14 @@ All numbers are medians of rounds in which the contestants took turns: the app; 
 **bare** net/http handler that answers the same header and body; a **relay**, the same
 with one GET to Redis per request; and the service itself, asked by redis-benchmark
 with a value of the same size or by pgbench with the app's statement, with as many
-clients (pgbench with at most 10, the app's pool). The generator and all of them share the CPUs. Times are in
-milliseconds. "Not of the kind" is the share of answers that were misses where hits are
-measured, and hits where misses are.
+clients (pgbench with at most 10, the app's pool). All of them share the CPUs with the
+generator. p50 and p99 are in milliseconds, "CPU" is the app's processor time for one
+request in microseconds, and "other" the share of answers that were misses where hits
+are measured, and hits where misses are. Percentages are what the app gets of the
+other's requests per second.
 
-| case | connections | requests/s | p50 | p99 | errors | not of the kind | bare/s | of bare | relay/s | of relay | service/s | of service |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| case | connections | requests/s | p50 | p99 | CPU | errors | other | bare | | relay | | service | |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 `)
 	for _, c := range cases() {
 		for _, connections := range connectionCounts {
@@ -207,7 +214,7 @@ measured, and hits where misses are.
 				continue
 			}
 			app := m.By[theApp]
-			fmt.Fprintf(&out, "| %s | %d | %.0f | %.2f | %.2f | %d | %.1f %%", c.name, connections, app.Rate, app.P50, app.P99, app.Errors, 100*app.Special)
+			fmt.Fprintf(&out, "| %s | %d | %.0f | %.2f | %.2f | %.0f | %d | %.1f %%", c.name, connections, app.Rate, app.P50, app.P99, app.CPU, app.Errors, 100*app.Special)
 			top := redisTop
 			if m.By[pgTop] != nil {
 				top = pgTop
