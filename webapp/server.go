@@ -41,6 +41,7 @@ type app struct {
 	metrics    *metrics
 	page       nodes
 	lastList   listMemory
+	lastRows   rowsMemory
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }

@@ -195,65 +195,63 @@ func (b *bench) answer(ctx context.Context, path string) (saved, error) {
 	return saved{Header: response.Header, Body: body.Bytes()}, nil
 }
 
-// runCase has the contestants take turns, round by round.
-func (b *bench) runCase(ctx context.Context, c one) (err error) {
+// runCase measures one case; with a path, the bare handler and the relay answer what
+// the app answers now.
+func (b *bench) runCase(ctx context.Context, c one) error {
 	if err := b.services.fill(ctx, c.users); err != nil {
 		return err
 	}
-	argv := []string{}
-	var size int
-	var bare, relay *server
-	if c.path != "" {
-		if _, err := b.answer(ctx, c.path); err != nil { // into the cache
-			return err
-		}
-		answer, err := b.answer(ctx, c.path)
-		if err != nil {
-			return err
-		}
-		size = len(answer.Body)
-		// A copy that stays, of the same size.
-		if err := b.services.rdb.Copy(ctx, c.key, copyKey, 0, true).Err(); err != nil {
-			return err
-		}
-		value, err := b.services.rdb.Get(ctx, copyKey).Result()
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(answer)
-		if err != nil {
-			return err
-		}
-		file := filepath.Join(b.dir, "answer.json")
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			return err
-		}
-		argv = append(argv, b.self, "bare", file)
-		if bare, err = start(ctx, nil, argv...); err != nil {
-			return err
-		}
-		defer bare.stop()
-		if relay, err = start(ctx, nil, append(argv, b.services.redisAddress(), copyKey)...); err != nil {
-			return err
-		}
-		defer relay.stop()
-		defer func() { _ = b.services.rdb.Del(context.WithoutCancel(ctx), copyKey).Err() }()
-		return b.rounds(ctx, c, size, value, bare, relay)
+	if c.path == "" {
+		return b.rounds(ctx, c, others{})
 	}
-	return b.rounds(ctx, c, size, "", nil, nil)
+	if _, err := b.answer(ctx, c.path); err != nil { // into the cache
+		return err
+	}
+	answer, err := b.answer(ctx, c.path)
+	if err != nil {
+		return err
+	}
+	o := others{size: len(answer.Body)}
+	if o.value, err = b.services.rdb.Get(ctx, c.key).Result(); err != nil {
+		return fmt.Errorf("look at what the app cached: %w", err)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.dir, "answer.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		return err
+	}
+	if o.bare, err = start(ctx, nil, b.self, "bare", file); err != nil {
+		return err
+	}
+	defer o.bare.stop()
+	if o.relay, err = start(ctx, nil, b.self, "bare", file, b.services.redisAddress(), copyKey); err != nil {
+		return err
+	}
+	defer o.relay.stop()
+	return b.rounds(ctx, c, o)
 }
 
-// rounds measures one case at all counts of connections. value is what Redis keeps.
-func (b *bench) rounds(ctx context.Context, c one, size int, value string, bare, relay *server) error {
+// others are those that the app is compared with in a case that has an answer.
+type others struct {
+	bare, relay *server
+	size        int    // of the answer
+	value       string // what Redis keeps of it
+}
+
+// rounds has the contestants take turns at all counts of connections.
+func (b *bench) rounds(ctx context.Context, c one, o others) error {
 	for _, connections := range b.connections {
 		cell := b.results.cell(c.name, connections)
-		*cell = measured{Name: c.name, Connections: connections, AnswerBytes: size, By: map[string]*row{}}
+		*cell = measured{Name: c.name, Connections: connections, AnswerBytes: o.size, By: map[string]*row{}}
 		for round := range b.roundCount {
 			if err := b.services.fill(ctx, c.users); err != nil {
 				return err
 			}
-			if value != "" {
-				if err := b.services.rdb.Set(ctx, copyKey, value, 0).Err(); err != nil {
+			if o.value != "" { // a copy that does not expire
+				if err := b.services.rdb.Set(ctx, copyKey, o.value, 0).Err(); err != nil {
 					return err
 				}
 			}
@@ -263,7 +261,7 @@ func (b *bench) rounds(ctx context.Context, c one, size int, value string, bare,
 			}
 			b.services.usersAreDirty = b.services.usersAreDirty || c.dirty
 			cell.add(theApp, s)
-			for who, server := range map[string]*server{theBare: bare, theRelay: relay} {
+			for who, server := range map[string]*server{theBare: o.bare, theRelay: o.relay} {
 				if server == nil {
 					continue
 				}
