@@ -213,6 +213,28 @@ func TestForeignCacheEntryIsReplaced(t *testing.T) {
 	}
 }
 
+// What is remembered is never taken for another value, also not in the same place.
+func TestDecodedIsOfItsText(t *testing.T) {
+	var d decoded[user]
+	for _, test := range []struct {
+		number int32
+		raw    string
+		want   string // the name; "" for text that is not a user
+	}{
+		{1, `{"id":1,"name":"Ann"}`, "Ann"},
+		{1, `{"id":1,"name":"Ann"}`, "Ann"},
+		{257, `{"id":257,"name":"Ben"}`, "Ben"},
+		{1, `{"id":1,"name":"Anna"}`, "Anna"},
+		{1, `not JSON`, ""},
+		{1, `{"id":1,"name":"Anna"}`, "Anna"},
+	} {
+		got, err := d.decoder(test.number)(test.raw)
+		if got.Name != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%s is %+v, %v", test.raw, got, err)
+		}
+	}
+}
+
 func TestFlushedRedis(t *testing.T) {
 	ta := newTestApp(t)
 	ta.mustAdd(t, "Ann", "ann@example.org")

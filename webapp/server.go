@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -40,7 +39,8 @@ type app struct {
 	sessions   *sessions
 	metrics    *metrics
 	page       nodes
-	lastList   listMemory
+	lists      decoded[[]user] // just one
+	users      decoded[user]
 	lastRows   rowsMemory
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -176,36 +176,9 @@ func writeCached(w http.ResponseWriter, name, raw string, hit bool) {
 	_, _ = w.Write(answer) // that the client left is nobody's fault
 }
 
-// listMemory remembers the list that was decoded last. It is the same for as long as
-// nobody adds a user, and decoding it takes longer than all else that a request does.
-type listMemory struct{ last atomic.Pointer[decodedList] }
-
-type decodedList struct {
-	raw   string
-	users []user
-}
-
-// decode gives the users of a list. Nobody may change them.
-func (m *listMemory) decode(raw string) ([]user, error) {
-	if last := m.last.Load(); last != nil && last.raw == raw {
-		return last.users, nil
-	}
-	list := &decodedList{raw: raw}
-	if err := json.Unmarshal([]byte(raw), &list.users); err != nil {
-		return nil, err
-	}
-	m.last.Store(list)
-	return list.users, nil
-}
-
-func decodeUser(raw string) (u user, err error) {
-	err = json.Unmarshal([]byte(raw), &u)
-	return u, err
-}
-
 // allUsers is the list that the page and the API share.
 func (a *app) allUsers(ctx context.Context) (cached[[]user], error) {
-	return through(ctx, a.cache, listKey, kind[[]user]{ttl: listTTL, decode: a.lastList.decode}, a.store.list)
+	return through(ctx, a.cache, listKey, kind[[]user]{ttl: listTTL, decode: a.lists.decoder(0)}, a.store.list)
 }
 
 func (a *app) listUsers(w http.ResponseWriter, r *http.Request) {
@@ -229,7 +202,7 @@ func (a *app) showUser(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := int32(number)
-	found, err := through(r.Context(), a.cache, userKey(id), kind[user]{ttl: userTTL, decode: decodeUser}, func(ctx context.Context) (user, error) {
+	found, err := through(r.Context(), a.cache, userKey(id), kind[user]{ttl: userTTL, decode: a.users.decoder(id)}, func(ctx context.Context) (user, error) {
 		return a.store.get(ctx, id)
 	})
 	if err != nil {
