@@ -22,7 +22,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 ##### run
 
