@@ -22,7 +22,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 ##### run
 
@@ -110,9 +110,21 @@ bench: build ## measure stackctl, Docker Compose and the engine itself; ENGINES,
 	$(GO) build -o bin/bench ./bench
 	test/engine/each.sh "$(ENGINES)" bin/bench $(BENCH_FLAGS)
 
+# BENCH_FLAGS: -soak 10m watches the memory, -for 5s is the length of a turn, -only
+# "GET /users, hit;start" names cases; bin/bench-webapp -h tells more. The app is built
+# as its image has it.
+.PHONY: bench-webapp
+bench-webapp: ## measure the app under load, a bare handler, Redis and PostgreSQL; BENCH_FLAGS="-soak 10m"
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w' -o bin/webapp ./webapp
+	$(GO) build -o bin/bench-webapp ./bench/webapp
+	tools/bench-webapp.sh $(BENCH_FLAGS)
+
 .PHONY: bench-check
 bench-check: ## say where the results in bench/ fall short of what is to be reached
-	@$(GO) run ./bench -check
+	@status=0; \
+	$(GO) run ./bench -check || status=1; \
+	$(GO) run ./bench/webapp -check || status=1; \
+	exit $$status
 
 ##### care
 

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,7 +25,7 @@ const (
 	listKey = "users:list"
 )
 
-func userKey(id int32) string { return fmt.Sprintf("users:%d", id) }
+func userKey(id int32) string { return "users:" + strconv.Itoa(int(id)) }
 
 // Outcomes of a look into the cache, as the metric names them.
 const (
@@ -44,6 +46,7 @@ const (
 type cache struct {
 	redis     *redis.Client
 	log       *slog.Logger
+	reads     reads
 	flights   flights
 	observe   func(key, outcome string)
 	takeLease *redis.Script
@@ -58,65 +61,126 @@ func newCache(life context.Context, rdb *redis.Client, log *slog.Logger, observe
 	return &cache{
 		redis:   rdb,
 		log:     log,
+		reads:   reads{redis: rdb, life: life},
 		flights: flights{life: life},
 		observe: observe,
+		// A value that is there by now is better than a lease. SETRANGE with
+		// nothing to set tells whether there is one and, unlike a read, leaves the
+		// hit and miss counters of Redis alone.
 		takeLease: redis.NewScript(`
-			redis.call('SADD', KEYS[1], ARGV[1])
-			return redis.call('EXPIRE', KEYS[1], ARGV[2])`),
-		// SREM rather than a read, so that leases leave the hit and miss
-		// counters of Redis alone.
+			if redis.call('SETRANGE', KEYS[1], 0, '') > 0 then
+				return redis.call('GET', KEYS[1])
+			end
+			redis.call('SADD', KEYS[2], ARGV[1])
+			redis.call('EXPIRE', KEYS[2], ARGV[2])
+			return false`),
+		// SREM for the same reason.
 		fill: redis.NewScript(`
-			if redis.call('SREM', KEYS[2], ARGV[1]) == 1 then
+			local held = redis.call('SREM', KEYS[2], ARGV[1])
+			if held == 1 then
 				redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 			end
-			return 1`),
+			return held`),
 		owed: map[string]uint64{},
+	}
+}
+
+// kind is a sort of values: how to make one of its JSON, and for how long it is
+// kept.
+type kind[T any] struct {
+	ttl    time.Duration
+	decode func(raw string) (T, error)
+}
+
+// decoded remembers values that were decoded, so that one which Redis has unchanged
+// is compared with its text instead: decoding the list takes longer than all else that
+// a request does. Values that share a place take it from each other.
+type decoded[T any] struct {
+	places [256]atomic.Pointer[decodedValue[T]]
+}
+
+type decodedValue[T any] struct {
+	raw   string
+	value T
+}
+
+// decoder gives the decode of a kind. Nobody may change what it returns.
+func (d *decoded[T]) decoder(number int32) func(raw string) (T, error) {
+	place := &d.places[uint32(number)%uint32(len(d.places))]
+	return func(raw string) (T, error) {
+		if known := place.Load(); known != nil && known.raw == raw {
+			return known.value, nil
+		}
+		known := &decodedValue[T]{raw: raw}
+		if err := json.Unmarshal([]byte(raw), &known.value); err != nil {
+			return known.value, err
+		}
+		place.Store(known)
+		return known.value, nil
 	}
 }
 
 // cached is a value and where it came from.
 type cached[T any] struct {
 	value T
+	raw   string // its JSON
 	hit   bool
+	// overtaken tells that it was queried before a write that has been answered by
+	// now: whoever asked first may have it, who came later may not.
+	overtaken bool
 }
 
 // through returns the value of key from the cache, or else from load, whose
-// result it keeps for ttl. All that ask for one key at the same time share one
-// look and one load.
+// result it keeps. All that miss one key at the same time share one load.
 func through[T any](
-	ctx context.Context, c *cache, key string, ttl time.Duration, load func(ctx context.Context) (T, error),
+	ctx context.Context, c *cache, key string, of kind[T], load func(ctx context.Context) (T, error),
 ) (cached[T], error) {
-	result, err := c.flights.do(ctx, key, func(ctx context.Context) (any, error) {
-		return lookup(ctx, c, key, ttl, load)
-	})
-	if err != nil {
-		return cached[T]{}, err
+	for again := false; ; again = true {
+		raw, outcome := c.read(ctx, key)
+		if err := ctx.Err(); err != nil {
+			return cached[T]{}, err
+		}
+		if outcome == cacheHit {
+			value, err := of.decode(raw)
+			if err == nil {
+				c.observe(key, cacheHit)
+				return cached[T]{value: value, raw: raw, hit: true}, nil
+			}
+			outcome = c.discard(ctx, key)
+		}
+		first := false
+		result, err := c.flights.do(ctx, key, func(ctx context.Context) (any, error) {
+			first = true
+			return fetch(ctx, c, key, of, outcome, load)
+		})
+		if err != nil {
+			return cached[T]{}, err
+		}
+		value, ok := result.(cached[T])
+		switch {
+		case !ok:
+			return cached[T]{}, fmt.Errorf("key %q holds values of two types", key)
+		case first || again || !value.overtaken: // a second flight began after the caller came
+			return value, nil
+		}
 	}
-	value, ok := result.(cached[T])
-	if !ok {
-		return cached[T]{}, fmt.Errorf("key %q holds values of two types", key)
-	}
-	return value, nil
 }
 
-// lookup is one flight of through.
-func lookup[T any](
-	ctx context.Context, c *cache, key string, ttl time.Duration, load func(ctx context.Context) (T, error),
+// fetch is one flight of through, for a key that was not to be had: it loads the
+// value and stores it.
+func fetch[T any](
+	ctx context.Context, c *cache, key string, of kind[T], outcome string, load func(ctx context.Context) (T, error),
 ) (cached[T], error) {
-	raw, outcome := c.read(ctx, key)
-	if outcome == cacheHit {
-		var value T
-		if err := json.Unmarshal(raw, &value); err == nil {
-			c.observe(key, cacheHit)
-			return cached[T]{value: value, hit: true}, nil
-		}
-		// Whatever wrote it, it is not ours: fetch, and write over it.
-		c.log.Warn("unreadable cache entry", "key", key)
-		outcome = cacheMiss
-	}
 	lease := ""
 	if outcome == cacheMiss {
-		lease = c.lease(ctx, key)
+		var raw string
+		raw, lease = c.lease(ctx, key)
+		if lease == "" && raw != "" {
+			if value, err := of.decode(raw); err == nil {
+				c.observe(key, cacheHit)
+				return cached[T]{value: value, raw: raw, hit: true}, nil
+			}
+		}
 	}
 	if lease == "" {
 		outcome = cacheBypass
@@ -126,45 +190,60 @@ func lookup[T any](
 	if err != nil {
 		return cached[T]{}, err
 	}
-	if lease != "" {
-		c.store(ctx, key, lease, value, ttl)
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return cached[T]{}, fmt.Errorf("encode the value of %q: %w", key, err)
 	}
-	return cached[T]{value: value}, nil
+	loaded := cached[T]{value: value, raw: string(raw)}
+	if lease != "" {
+		loaded.overtaken = !c.store(ctx, key, lease, loaded.raw, of.ttl)
+	}
+	return loaded, nil
 }
 
 // read looks for the value of key, unless a drop of it is still owed.
-func (c *cache) read(ctx context.Context, key string) (raw []byte, outcome string) {
+func (c *cache) read(ctx context.Context, key string) (raw, outcome string) {
 	if !c.settle(ctx, key) {
-		return nil, cacheBypass
+		return "", cacheBypass
 	}
-	raw, err := c.redis.Get(ctx, key).Bytes()
+	raw, err := c.reads.get(ctx, key)
 	switch {
 	case errors.Is(err, redis.Nil):
-		return nil, cacheMiss
+		return "", cacheMiss
 	case err != nil:
-		return nil, cacheBypass
+		return "", cacheBypass
 	}
 	return raw, cacheHit
 }
 
-// lease announces a query; an empty one means that nothing may be stored.
-func (c *cache) lease(ctx context.Context, key string) string {
-	token := rand.Text()
-	if err := c.takeLease.Run(ctx, c.redis, []string{leasesOf(key)}, token, int(leaseTTL.Seconds())).Err(); err != nil {
-		return ""
+// discard removes a value that cannot be read: whatever wrote it, it is not ours.
+func (c *cache) discard(ctx context.Context, key string) (outcome string) {
+	c.log.Warn("unreadable cache entry", "key", key)
+	if err := c.remove(ctx, key); err != nil {
+		return cacheBypass
 	}
-	return token
+	return cacheMiss
 }
 
-// store keeps the value if nobody dropped the key since the lease was taken.
-// Nothing depends on its success.
-func (c *cache) store(ctx context.Context, key, lease string, value any, ttl time.Duration) {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		c.log.Error("encode cache entry", "key", key, "error", err)
-		return
+// lease announces a query, unless there is a value by now. With neither, nothing may
+// be stored.
+func (c *cache) lease(ctx context.Context, key string) (raw, lease string) {
+	token := rand.Text()
+	raw, err := c.takeLease.Run(ctx, c.redis, []string{key, leasesOf(key)}, token, int(leaseTTL.Seconds())).Text()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return "", token
+	case err != nil:
+		return "", ""
 	}
-	_ = c.fill.Run(ctx, c.redis, []string{key, leasesOf(key)}, lease, raw, int(ttl.Seconds())).Err()
+	return raw, ""
+}
+
+// store keeps the value if nobody dropped the key since the lease was taken, and
+// returns false if somebody did. That Redis could not be asked harms nobody.
+func (c *cache) store(ctx context.Context, key, lease, raw string, ttl time.Duration) bool {
+	held, err := c.fill.Run(ctx, c.redis, []string{key, leasesOf(key)}, lease, raw, int(ttl.Seconds())).Int()
+	return err != nil || held == 1
 }
 
 // drop is called after a write and before its answer: whoever asks after that

@@ -139,6 +139,62 @@ func TestWriteByAnotherInstanceIsSeen(t *testing.T) {
 	}
 }
 
+// A reader that comes after another instance's write is not content with a query from
+// before it, though it waits for the same flight.
+func TestLateReaderOfAnOldFlight(t *testing.T) {
+	one := newTestApp(t)
+	other := newTestAppOn(t, one.postgres, one.database, one.redis)
+	one.mustAdd(t, "Ann", "ann@example.org")
+
+	read, proceed := make(chan struct{}), make(chan struct{})
+	var taken atomic.Bool
+	one.queries.hook(nil, func(sql string) {
+		if strings.HasPrefix(sql, selectList) && taken.CompareAndSwap(false, true) {
+			close(read)
+			<-proceed
+		}
+	})
+	release := sync.OnceFunc(func() { close(proceed) })
+	defer release()
+	ask := func() <-chan answer {
+		asked := make(chan answer, 1)
+		go func() {
+			got, err := trySend(t.Context(), one.url, nil, "GET", "/users", "")
+			if err != nil {
+				t.Error(err)
+			}
+			asked <- got
+		}()
+		return asked
+	}
+	misses := func() int64 {
+		stats, err := readCacheStats(t.Context(), one.redis.client(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.KeyspaceMisses
+	}
+
+	early := ask()
+	<-read // it has the list without Ben
+	other.mustAdd(t, "Ben", "ben@example.org")
+	before := misses()
+	late := ask()
+	eventually(t, "late reader looks", func() error {
+		if misses() == before {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	release()
+	if emails, _ := emailsOf(t, (<-early).body); len(emails) != 1 {
+		t.Errorf("the early reader got %q, want what it had read", emails)
+	}
+	if emails, _ := emailsOf(t, (<-late).body); len(emails) != 2 {
+		t.Errorf("the late reader got %q, want both users", emails)
+	}
+}
+
 func TestForeignCacheEntryIsReplaced(t *testing.T) {
 	ta := newTestApp(t)
 	rdb := ta.redis.client(t)
@@ -154,6 +210,28 @@ func TestForeignCacheEntryIsReplaced(t *testing.T) {
 	rdb.LPush(t.Context(), listKey, "x")
 	if emails, hit := ta.list(t); hit || len(emails) != 0 {
 		t.Errorf("wrong type: %q, hit %t", emails, hit)
+	}
+}
+
+// What is remembered is never taken for another value, also not in the same place.
+func TestDecodedIsOfItsText(t *testing.T) {
+	var d decoded[user]
+	for _, test := range []struct {
+		number int32
+		raw    string
+		want   string // the name; "" for text that is not a user
+	}{
+		{1, `{"id":1,"name":"Ann"}`, "Ann"},
+		{1, `{"id":1,"name":"Ann"}`, "Ann"},
+		{257, `{"id":257,"name":"Ben"}`, "Ben"},
+		{1, `{"id":1,"name":"Anna"}`, "Anna"},
+		{1, `not JSON`, ""},
+		{1, `{"id":1,"name":"Anna"}`, "Anna"},
+	} {
+		got, err := d.decoder(test.number)(test.raw)
+		if got.Name != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("%s is %+v, %v", test.raw, got, err)
+		}
 	}
 }
 

@@ -156,6 +156,20 @@ func (ta *testApp) mustAdd(t *testing.T, name, email string) {
 	}
 }
 
+// usersAnswer is the answer of GET /users.
+type usersAnswer struct {
+	Users    []user `json:"users"`
+	Source   string `json:"source"`
+	CacheHit bool   `json:"cache_hit"`
+}
+
+// userAnswer is the answer of GET /users/{id}.
+type userAnswer struct {
+	User     user   `json:"user"`
+	Source   string `json:"source"`
+	CacheHit bool   `json:"cache_hit"`
+}
+
 // list asks for the users and returns their addresses and the source.
 func (ta *testApp) list(t *testing.T) (emails []string, hit bool) {
 	t.Helper()

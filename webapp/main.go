@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,11 @@ import (
 // stays under the 5 seconds that the process promises, with room to close the
 // pools.
 const shutdownGrace = 4 * time.Second
+
+// gcPercent is how much the heap may grow before it is collected. What lives is a few
+// MB, so at the usual 100 % a busy app collects a hundred times a second to save 10 MB,
+// and spends a sixth of its time on that. GOGC wins.
+const gcPercent = 400
 
 // usage is printed for any argument that is not known.
 const usage = `usage: webapp              serve (configured by environment variables)
@@ -57,7 +63,12 @@ func serveCommand(ctx context.Context, env lookupEnv, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "webapp: configuration:\n%v\n", err)
 		return 2
 	}
-	log := slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: cfg.logLevel}))
+	if _, set := env("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	out := &logWriter{out: stdout}
+	defer out.flush()
+	log := slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.logLevel}))
 	if err := serve(ctx, cfg, log); err != nil {
 		log.Error("stopped", "error", err)
 		return 1

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,11 +85,10 @@ func (m *metrics) lookup(key, outcome string) {
 // request counts one answer. route is a pattern, never a path, and methods
 // that nobody knows are one, so that a client cannot make series.
 func (m *metrics) request(route, method string, code int, took time.Duration) {
-	known := []string{
-		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
-		http.MethodPatch, http.MethodDelete, http.MethodOptions,
-	}
-	if !slices.Contains(known, method) {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
+		http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	default:
 		method = "other"
 	}
 	m.requests.WithLabelValues(route, method, strconv.Itoa(code)).Inc()

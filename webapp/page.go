@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ var assets embed.FS
 type pageView struct {
 	counts      *visit // nil when Redis could not be asked
 	users       *cached[[]user]
+	rows        *rows  // of users
 	added       *user  // just added through the form
 	err         string // why the form was refused
 	name, email string // what it was sent with then
@@ -43,7 +45,7 @@ func (v pageView) fields() fields {
 	const unknown = "unavailable"
 	data := fields{
 		"Visits": unknown, "OwnVisits": unknown, "UserCount": unknown,
-		"Listed": v.users != nil, "Users": []fields{}, "Truncated": "", "Source": "",
+		"Listed": v.users != nil, "Users": &rows{}, "Truncated": "", "Source": "",
 		"Added": "", "Error": v.err, "Name": v.name, "Email": v.email,
 		"MaxText": strconv.Itoa(maxText),
 	}
@@ -58,7 +60,7 @@ func (v pageView) fields() fields {
 		all := v.users.value
 		data["UserCount"] = strconv.Itoa(len(all))
 		data["Source"] = source(v.users.hit)
-		data["Users"] = newest(all)
+		data["Users"] = v.rows
 		if len(all) > pageUsers {
 			data["Truncated"] = fmt.Sprintf("The newest %d of %d.", pageUsers, len(all))
 		}
@@ -116,7 +118,7 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, code int, view page
 		setSessionCookie(w, r, seen.session)
 	}
 	if usersErr == nil {
-		view.users, view.added = &users, added(r, users.value)
+		view.users, view.rows, view.added = &users, a.lastRows.of(users.value), added(r, users.value)
 	} else if failed, _ := a.explain(r, usersErr); code == http.StatusOK {
 		code = failed
 	}
@@ -130,6 +132,28 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, code int, view page
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write(page.Bytes()) // that the client left is nobody's fault
+}
+
+// rowsMemory remembers the rows of the list that was shown last: spelling them out
+// and writing them takes most of a page's time.
+type rowsMemory struct{ last atomic.Pointer[shownList] }
+
+type shownList struct {
+	users []user
+	rows  *rows
+}
+
+// of gives the rows of a list, the same ones for the very same list.
+func (m *rowsMemory) of(users []user) *rows {
+	if len(users) == 0 {
+		return &rows{}
+	}
+	if last := m.last.Load(); last != nil && len(last.users) == len(users) && &last.users[0] == &users[0] {
+		return last.rows
+	}
+	shown := &shownList{users: users, rows: &rows{items: newest(users)}}
+	m.last.Store(shown)
+	return shown.rows
 }
 
 // newest spells out the last users of a list by id, latest first.

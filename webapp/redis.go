@@ -28,7 +28,9 @@ func newRedis(address string, timeout time.Duration, log *slog.Logger) *redis.Cl
 		// A counter that is retried after a lost answer counts twice.
 		MaxRetries: -1,
 		// Neither is a feature of the open-source server.
-		DisableIdentity:          true,
+		DisableIdentity: true,
+		// Nothing is pushed to the app, and no answer has to be searched for it.
+		Protocol:                 2,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	client.AddHook(redisGuard{timeout: timeout, outage: &outage{service: "redis", log: log}})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template/parse"
 )
 
@@ -14,8 +15,17 @@ import (
 // escaped for text and quoted attributes, the only places the page puts them.
 // A test compares it with html/template on the same page, byte for byte.
 
-// fields is what a template sees: a string, a bool or a []fields by name.
+// fields is what a template sees: a string, a bool or a *rows by name.
 type fields map[string]any
+
+// rows is a list for a loop, and what the loop made of it the first time: many
+// renderings show the same list. It is for one loop only.
+type rows struct {
+	items []fields
+	once  sync.Once
+	text  []byte
+	err   error
+}
 
 // node is one piece of a parsed template.
 type node interface {
@@ -70,8 +80,8 @@ func (b branch) write(out *bytes.Buffer, data fields) error {
 		holds = v
 	case string:
 		holds = v != ""
-	case []fields:
-		holds = len(v) > 0
+	case *rows:
+		holds = len(v.items) > 0
 	default:
 		return fmt.Errorf("field %q is %T, which no {{if}} can test", b.name, v)
 	}
@@ -88,16 +98,21 @@ type loop struct {
 }
 
 func (l loop) write(out *bytes.Buffer, data fields) error {
-	items, ok := data[l.name].([]fields)
+	list, ok := data[l.name].(*rows)
 	if !ok {
 		return fmt.Errorf("field %q is %T, not a list", l.name, data[l.name])
 	}
-	for _, item := range items {
-		if err := l.body.write(out, item); err != nil {
-			return err
+	list.once.Do(func() {
+		var text bytes.Buffer
+		for _, item := range list.items {
+			if list.err = l.body.write(&text, item); list.err != nil {
+				return
+			}
 		}
-	}
-	return nil
+		list.text = text.Bytes()
+	})
+	out.Write(list.text)
+	return list.err
 }
 
 // parseTemplate refuses whatever goes beyond fields, {{if}} and {{range}}.

@@ -37,17 +37,42 @@ func TestPageIsWhatHTMLTemplateMakesOfIt(t *testing.T) {
 		"refused":           {users: &cached[[]user]{}, err: hostile, name: hostile, email: hostile},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got, want bytes.Buffer
-			if err := ours.write(&got, view.fields()); err != nil {
+			if view.users != nil {
+				view.rows = new(rowsMemory).of(view.users.value)
+			}
+			data := view.fields()
+			if list, ok := data["Users"].(*rows); ok {
+				data["Users"] = list.items
+			}
+			var want bytes.Buffer
+			if err := theirs.Execute(&want, data); err != nil {
 				t.Fatal(err)
 			}
-			if err := theirs.Execute(&want, view.fields()); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want.String(), got.String()); diff != "" {
-				t.Errorf("(-html/template +ours):\n%s", diff)
+			for range 2 { // the second time from memory
+				var got bytes.Buffer
+				if err := ours.write(&got, view.fields()); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+					t.Errorf("(-html/template +ours):\n%s", diff)
+				}
 			}
 		})
+	}
+}
+
+func TestRowsAreOfTheListThatIsShown(t *testing.T) {
+	var memory rowsMemory
+	ann, ben := []user{{Name: "Ann"}}, []user{{Name: "Ben"}}
+	first := memory.of(ann)
+	if memory.of(ann) != first {
+		t.Error("the same list has rows of its own each time")
+	}
+	for _, users := range [][]user{ben, ann, {}, append(ann, ben...)} {
+		list := memory.of(users)
+		if len(list.items) != len(users) || len(users) > 0 && list.items[len(users)-1]["Name"] != users[0].Name {
+			t.Errorf("rows of %v are %v", users, list.items)
+		}
 	}
 }
 
@@ -65,7 +90,7 @@ func TestTemplateRefusesWhatItCannotDo(t *testing.T) {
 		"{{.Count}}":                {"Count": 1},
 		"{{if .Nobody}}{{end}}":     {},
 		"{{range .Nobody}}{{end}}":  {},
-		"{{range .A}}{{.B}}{{end}}": {"A": []fields{{}}},
+		"{{range .A}}{{.B}}{{end}}": {"A": &rows{items: []fields{{}}}},
 	} {
 		parsed, err := parseTemplate("t", text)
 		if err != nil {

@@ -43,7 +43,7 @@ var arrows = map[string][]string{
 	"pkg/runner/event":                {},
 	"templates":                       {},
 	"webapp":                          {},
-	"bench":                           {},
+	"bench/...":                       {},
 	"examples/...":                    {"pkg/..."},
 	"test/...":                        {"pkg/..."},
 }
@@ -56,8 +56,8 @@ var walls = map[string][]string{
 	"github.com/sirupsen/logrus":    {"cmd/..."},
 	"github.com/compose-spec/":      {"cmd/...", "pkg/spec/...", "pkg/runner/...", "examples/...", "test/..."},
 	"gopkg.in/yaml.v3":              {"cmd/...", "pkg/spec/...", "pkg/runner/..."},
-	"github.com/jackc/":             {"webapp", "test/..."},
-	"github.com/redis/":             {"webapp", "test/..."},
+	"github.com/jackc/":             {"webapp", "bench/webapp", "test/..."},
+	"github.com/redis/":             {"webapp", "bench/webapp", "test/..."},
 	"github.com/shirou/gopsutil/":   {"pkg/runner/internal/preflight"},
 	"github.com/prometheus/client_": {"webapp"},
 }
