@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/term"
@@ -16,15 +15,7 @@ import (
 // version is stamped by the linker: -X main.version=1.2.3.
 var version = "dev"
 
-// gcPercent lets the garbage collector begin earlier than it would by itself: a
-// command allocates a few megabytes in a moment, and half of its memory would be
-// what nobody needs any more.
-const gcPercent = 60
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
