@@ -20,9 +20,12 @@ type Engine interface {
 	Exec(ctx context.Context, container string, c engine.Command) (engine.ExecResult, error)
 }
 
-// defaultInterval is the pause between our own probes of a container that is
-// not ready, when its healthcheck does not say.
+// defaultInterval is the longest pause between our own probes of a container that
+// is not ready, when its healthcheck does not say.
 const defaultInterval = 250 * time.Millisecond
+
+// firstPause is the pause after the first probe, unless the probe took longer.
+const firstPause = 50 * time.Millisecond
 
 // defaultTimeout is the engine's own when a healthcheck names none.
 const defaultTimeout = 30 * time.Second

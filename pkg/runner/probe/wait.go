@@ -249,7 +249,7 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for {
+		for failed := 1; ; failed++ {
 			began := time.Now()
 			result, err := Once(ctx, s.Engine, s.id, check)
 			switch {
@@ -268,9 +268,7 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 					return // one success is enough
 				}
 			}
-			// A probe that is slow to run is run more seldom, so that probing takes
-			// at most half of the time.
-			pause := time.NewTimer(max(interval(check), time.Since(began)))
+			pause := time.NewTimer(pauseAfter(failed, time.Since(began), check))
 			select {
 			case <-pause.C:
 			case <-ctx.Done():
@@ -283,6 +281,14 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 		cancel()
 		<-done
 	}
+}
+
+// pauseAfter gives the pause after so many probes in a row that failed, the last of
+// which took cost. What starts at once is found at once: the first pauses are as
+// long as the probe took, twice as long and so on, up to the interval. A probe that
+// is slow to run is run more seldom, so that probing takes at most half of the time.
+func pauseAfter(failed int, cost time.Duration, check *engine.Healthcheck) time.Duration {
+	return max(cost, min(time.Duration(failed)*max(cost, firstPause), interval(check)))
 }
 
 // Once runs a container's healthcheck one time, within its timeout.

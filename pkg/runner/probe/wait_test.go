@@ -351,3 +351,26 @@ func TestWaitRemoved(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What starts at once is found at once, what takes long is not probed more often
+// than its interval says, and probing never takes more than half of the time.
+func TestPauses(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		failed         int
+		cost, interval time.Duration
+		want           time.Duration
+	}{
+		{1, 70 * ms, 0, 70 * ms},
+		{2, 70 * ms, 0, 140 * ms},
+		{9, 70 * ms, 0, 250 * ms},
+		{9, 70 * ms, 100 * ms, 100 * ms},
+		{9, 400 * ms, 100 * ms, 400 * ms},
+		{1, ms, 0, 50 * ms},
+		{1, ms, 10 * ms, 10 * ms},
+	} {
+		if got := probe.PauseAfter(c.failed, c.cost, &engine.Healthcheck{StartInterval: c.interval}); got != c.want {
+			t.Errorf("after %d probes of %s, interval %s: a pause of %s, want %s", c.failed, c.cost, c.interval, got, c.want)
+		}
+	}
+}
