@@ -15,8 +15,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // projectLabel is on everything that a contestant makes.
@@ -198,15 +196,13 @@ func (a *api) wipe(ctx context.Context, project string) error {
 	if err != nil {
 		return err
 	}
-	var removals errgroup.Group
-	removals.SetLimit(8)
+	// One after the other: 20.10 can lose track of the network's endpoints where many
+	// running containers are removed at a time.
 	for _, c := range containers {
-		removals.Go(func() error {
-			return a.do(ctx, http.MethodDelete, "/containers/"+c.ID+"?force=true&v=true", nil, nil)
-		})
-	}
-	if err := removals.Wait(); err != nil && !isStatus(err, http.StatusNotFound) {
-		return err
+		err := a.do(ctx, http.MethodDelete, "/containers/"+c.ID+"?force=true&v=true", nil, nil)
+		if err != nil && !isStatus(err, http.StatusNotFound) {
+			return err
+		}
 	}
 	networks, err := a.networks(ctx, project)
 	if err != nil {

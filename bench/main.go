@@ -209,7 +209,7 @@ func (b *bench) removeImages(ctx context.Context) {
 }
 
 // projectOf is the project of one contestant: each has its own.
-func projectOf(who string) string { return "stackctl-bench-" + who }
+func projectOf(who string) string { return "bench-" + who }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
 
