@@ -42,7 +42,8 @@ func (r *Runner) recall(ctx context.Context, o *state.Observed) {
 				return // the wait for it tells more
 			}
 			at := lastReady(known, look)
-			if !at.IsZero() && r.now().Sub(at) <= cmp.Or(look.Healthcheck.Interval, defaultInterval) {
+			age := r.now().Sub(at) // below zero when the clock was set back
+			if !at.IsZero() && age >= 0 && age <= cmp.Or(look.Healthcheck.Interval, defaultInterval) {
 				c.Health = "healthy"
 			}
 		})

@@ -227,7 +227,11 @@ func TestReadinessIsRemembered(t *testing.T) {
 	if got := probes(); got != 0 {
 		t.Errorf("within the interval it probes %d times", got)
 	}
-	now = now.Add(time.Second)
+	now = now.Add(-time.Hour)
+	if got := probes(); got != 1 {
+		t.Errorf("with the clock set back it probes %d times", got)
+	}
+	now = now.Add(time.Hour + time.Minute)
 	if got := probes(); got != 1 {
 		t.Errorf("after the interval it probes %d times", got)
 	}

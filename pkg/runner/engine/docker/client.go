@@ -179,6 +179,9 @@ func (e *Engine) Info(ctx context.Context) (engine.Info, error) {
 // Platform asks for the engine's version, which names what it runs on. The engine
 // starts runc and others to tell theirs, too.
 func (e *Engine) Platform(ctx context.Context) (engine.Platform, error) {
+	if _, err := e.Info(ctx); err != nil { // it may be too old to work with
+		return engine.Platform{}, err
+	}
 	version, err := e.api.ServerVersion(ctx)
 	if err != nil {
 		return engine.Platform{}, e.unreachable(ctx, err)
