@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +21,9 @@ const (
 	// defaultRedisTimeout is short: Redis makes pages fast, and is not waited
 	// for when it does not.
 	defaultRedisTimeout = 500 * time.Millisecond
+	// defaultWrites are more than people and their programs make, and few enough
+	// that one client does not fill the table or keep the others out.
+	defaultWrites = 300
 )
 
 // redacted is what a secret shows of itself.
@@ -54,6 +58,9 @@ type config struct {
 	redisAddress string // host:port
 	logLevel     slog.Level
 
+	writesPerMinute int            // of one client; 0 is no limit
+	trustedProxies  []netip.Prefix // whose X-Forwarded-For counts
+
 	queryTimeout time.Duration // for one use of the database, waiting for a connection included
 	redisTimeout time.Duration // for one call to Redis, dialling included
 }
@@ -84,6 +91,9 @@ func loadConfig(env lookupEnv, readFile func(string) ([]byte, error)) (config, e
 		queryTimeout: defaultQueryTimeout,
 		redisTimeout: defaultRedisTimeout,
 		redisAddress: net.JoinHostPort(r.required("REDIS_HOST"), r.port("REDIS_PORT", "6379")),
+
+		writesPerMinute: r.number("WRITES_PER_MINUTE", defaultWrites),
+		trustedProxies:  r.networks("TRUSTED_PROXIES"),
 	}
 	listen, err := loadListen(env)
 	r.note(err)
@@ -152,6 +162,36 @@ func (r *envReader) port(name, byDefault string) string {
 		r.note(fmt.Errorf("%s is %q: want a port number from 1 to 65535", name, value))
 	}
 	return value
+}
+
+// number reads a number that is not negative.
+func (r *envReader) number(name string, byDefault int) int {
+	value := r.get(name)
+	if value == "" {
+		return byDefault
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > 1_000_000 {
+		r.note(fmt.Errorf("%s is %q: want a number from 0 to 1000000", name, value))
+	}
+	return n
+}
+
+// networks reads addresses and networks, with commas between them.
+func (r *envReader) networks(name string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range strings.FieldsFunc(r.get(name), func(c rune) bool { return c == ',' || c == ' ' }) {
+		network, err := netip.ParsePrefix(text)
+		if address, notOne := netip.ParseAddr(text); notOne == nil {
+			network, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			r.note(fmt.Errorf("%s has %q: want addresses or networks such as 10.0.0.0/8", name, text))
+			continue
+		}
+		all = append(all, network)
+	}
+	return all
 }
 
 // secret reads NAME or the file that NAME_FILE names, as the database's own

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func envOf(values map[string]string) lookupEnv {
@@ -38,19 +40,23 @@ func TestLoadConfig(t *testing.T) {
 	}
 	defaults := config{
 		listen: ":5000", redisAddress: "cache:6379", logLevel: slog.LevelInfo,
-		queryTimeout: defaultQueryTimeout, redisTimeout: defaultRedisTimeout,
+		queryTimeout: defaultQueryTimeout, redisTimeout: defaultRedisTimeout, writesPerMinute: 300,
 		postgres: postgresConfig{host: "database", port: "5432", database: "myapp", user: "postgres", password: newSecret(testPassword)},
 	}
 	for name, tc := range map[string]struct {
 		env  map[string]string
 		want func(*config)
 	}{
-		"defaults":        {completeEnv(), func(*config) {}},
-		"set to nothing":  {completeEnv("PORT", "", "LISTEN", "", "REDIS_PORT", "", "LOG_LEVEL", "", "POSTGRES_PASSWORD_FILE", ""), func(*config) {}},
-		"ports":           {completeEnv("PORT", "8080", "POSTGRES_PORT", "5433", "REDIS_PORT", "6380"), func(c *config) { c.listen, c.postgres.port, c.redisAddress = ":8080", "5433", "cache:6380" }},
-		"listen wins":     {completeEnv("PORT", "8080", "LISTEN", "127.0.0.1:0"), func(c *config) { c.listen = "127.0.0.1:0" }},
-		"IPv6":            {completeEnv("REDIS_HOST", "::1"), func(c *config) { c.redisAddress = "[::1]:6379" }},
-		"log level":       {completeEnv("LOG_LEVEL", "debug"), func(c *config) { c.logLevel = slog.LevelDebug }},
+		"defaults":       {completeEnv(), func(*config) {}},
+		"set to nothing": {completeEnv("PORT", "", "LISTEN", "", "REDIS_PORT", "", "LOG_LEVEL", "", "POSTGRES_PASSWORD_FILE", ""), func(*config) {}},
+		"ports":          {completeEnv("PORT", "8080", "POSTGRES_PORT", "5433", "REDIS_PORT", "6380"), func(c *config) { c.listen, c.postgres.port, c.redisAddress = ":8080", "5433", "cache:6380" }},
+		"listen wins":    {completeEnv("PORT", "8080", "LISTEN", "127.0.0.1:0"), func(c *config) { c.listen = "127.0.0.1:0" }},
+		"IPv6":           {completeEnv("REDIS_HOST", "::1"), func(c *config) { c.redisAddress = "[::1]:6379" }},
+		"log level":      {completeEnv("LOG_LEVEL", "debug"), func(c *config) { c.logLevel = slog.LevelDebug }},
+		"no limit":       {completeEnv("WRITES_PER_MINUTE", "0"), func(c *config) { c.writesPerMinute = 0 }},
+		"proxies": {completeEnv("TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,::1"), func(c *config) {
+			c.trustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("::1/128")}
+		}},
 		"password's file": {completeEnv("POSTGRES_PASSWORD", "", "POSTGRES_PASSWORD_FILE", file), func(c *config) { c.postgres.password = newSecret(" from file ") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +66,7 @@ func TestLoadConfig(t *testing.T) {
 			}
 			want := defaults
 			tc.want(&want)
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, postgresConfig{}, secret{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, postgresConfig{}, secret{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -84,6 +90,8 @@ func TestLoadConfigReportsEveryFault(t *testing.T) {
 		"listen":         {completeEnv("LISTEN", "5000"), []string{`LISTEN is "5000": want host:port`}},
 		"listen's port":  {completeEnv("LISTEN", ":http"), []string{`LISTEN is ":http": "http" is not a port number`}},
 		"log level":      {completeEnv("LOG_LEVEL", "loud"), []string{`LOG_LEVEL is "loud"`}},
+		"limit":          {completeEnv("WRITES_PER_MINUTE", "-1"), []string{`WRITES_PER_MINUTE is "-1"`}},
+		"proxies":        {completeEnv("TRUSTED_PROXIES", "10.0.0.0/8,proxy"), []string{`TRUSTED_PROXIES has "proxy"`}},
 		"both passwords": {completeEnv("POSTGRES_PASSWORD_FILE", empty), []string{"both set"}},
 		"empty file":     {completeEnv("POSTGRES_PASSWORD", "", "POSTGRES_PASSWORD_FILE", empty), []string{"POSTGRES_PASSWORD_FILE: " + empty + " is empty"}},
 		"no file":        {completeEnv("POSTGRES_PASSWORD", "", "POSTGRES_PASSWORD_FILE", "/nowhere"), []string{"POSTGRES_PASSWORD_FILE: open /nowhere"}},

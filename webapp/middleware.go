@@ -15,11 +15,21 @@ import (
 var secureHeaders = http.Header{
 	"Content-Security-Policy": {"default-src 'none'; style-src 'self'; img-src data:; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
-	"X-Content-Type-Options":     {"nosniff"},
-	"X-Frame-Options":            {"DENY"},
-	"Referrer-Policy":            {"same-origin"},
-	"Cross-Origin-Opener-Policy": {"same-origin"},
-	"Cache-Control":              {"no-store"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"X-Frame-Options":              {"DENY"},
+	"Referrer-Policy":              {"same-origin"},
+	"Cross-Origin-Opener-Policy":   {"same-origin"},
+	"Cross-Origin-Resource-Policy": {"same-origin"},
+	"Cache-Control":                {"no-store"},
+}
+
+// pageHeaders hold for the page beside them: it needs no part of the browser and nothing
+// of another site. They are shared in the same way.
+var pageHeaders = http.Header{
+	"Content-Type": {"text/html; charset=utf-8"},
+	"Permissions-Policy": {"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
+		"microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=(), web-share=()"},
+	"Cross-Origin-Embedder-Policy": {"require-corp"},
 }
 
 // jsonType is shared in the same way.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ var assets embed.FS
 // pageView is what the page shows.
 type pageView struct {
 	counts      *visit // nil when Redis could not be asked
+	token       string // of the form
 	users       *cached[[]user]
 	rows        *rows  // of users
 	added       *user  // just added through the form
@@ -46,7 +48,7 @@ func (v pageView) fields() fields {
 	data := fields{
 		"Visits": unknown, "OwnVisits": unknown, "UserCount": unknown,
 		"Listed": v.users != nil, "Users": &rows{}, "Truncated": "", "Source": "",
-		"Added": "", "Error": v.err, "Name": v.name, "Email": v.email,
+		"Added": "", "Error": v.err, "Name": v.name, "Email": v.email, "Token": v.token,
 		"MaxText": strconv.Itoa(maxText),
 	}
 	if v.counts != nil {
@@ -84,6 +86,12 @@ func (a *app) submitPage(w http.ResponseWriter, r *http.Request) {
 			return bodyError(err)
 		}
 		view.name, view.email = r.PostForm.Get("name"), r.PostForm.Get("email")
+		if err := a.sessions.checkFormToken(r); err != nil {
+			return err
+		}
+		if err := a.writes.limit(w, r); err != nil {
+			return err
+		}
 		added, err := a.addUser(r.Context(), view.name, view.email)
 		if err != nil {
 			return err
@@ -115,8 +123,11 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, code int, view page
 
 	if countErr == nil {
 		view.counts = &seen
-		setSessionCookie(w, r, seen.session)
+	} else {
+		seen.session = a.sessions.uncounted(r)
 	}
+	setSessionCookie(w, r, seen.session)
+	view.token = formToken(seen.session)
 	if usersErr == nil {
 		view.users, view.rows, view.added = &users, a.lastRows.of(users.value), added(r, users.value)
 	} else if failed, _ := a.explain(r, usersErr); code == http.StatusOK {
@@ -129,7 +140,7 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, code int, view page
 		writeError(w, http.StatusInternalServerError, "Internal error")
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	maps.Copy(w.Header(), pageHeaders)
 	w.WriteHeader(code)
 	_, _ = w.Write(page.Bytes()) // that the client left is nobody's fault
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -162,10 +161,8 @@ func TestPageFitsEveryWidth(t *testing.T) {
 
 func TestPageForm(t *testing.T) {
 	ta := newTestApp(t)
-	post := func(values url.Values) answer {
-		return ta.send(t, "POST", "/", values.Encode(), "Content-Type", formType)
-	}
-	got := post(url.Values{"name": {"Ann"}, "email": {"ann@example.org"}})
+	visitor := ta.visitor(t)
+	got := visitor.post(t, "Ann", "ann@example.org")
 	if got.status != 303 || got.header.Get("Location") != "/?added=1" {
 		t.Errorf("success: %d to %q", got.status, got.header.Get("Location"))
 	}
@@ -181,7 +178,7 @@ func TestPageForm(t *testing.T) {
 		"markup":    {`"><script>alert(1)</script>`, "no address", 400, "Email is not a valid address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := post(url.Values{"name": {tc.name}, "email": {tc.email}})
+			got := visitor.post(t, tc.name, tc.email)
 			if got.status != tc.status || !strings.Contains(got.body, tc.text) || !strings.Contains(got.body, `role="alert"`) {
 				t.Errorf("%d %s", got.status, got.body)
 			}

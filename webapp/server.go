@@ -37,6 +37,7 @@ type app struct {
 	redis      *redis.Client
 	cache      *cache
 	sessions   *sessions
+	writes     *limiter
 	metrics    *metrics
 	page       nodes
 	lists      decoded[[]user] // just one
@@ -70,6 +71,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger, tracer pgx.QueryT
 		redis:    rdb,
 		cache:    newCache(life, rdb, log, metrics.lookup),
 		sessions: newSessions(rdb),
+		writes:   newLimiter(cfg, rdb),
 		metrics:  metrics,
 		page:     page,
 		stop:     stop,
@@ -213,6 +215,10 @@ func (a *app) showUser(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *app) createUser(w http.ResponseWriter, r *http.Request) {
+	if err := a.writes.limit(w, r); err != nil {
+		a.fail(w, r, err)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		a.fail(w, r, bodyError(err))
@@ -313,7 +319,12 @@ const statusClientGone = 499
 func (a *app) explain(r *http.Request, err error) (code int, text string) {
 	var input inputError
 	var tooLarge *http.MaxBytesError
+	var tooMany *tooManyError
 	switch {
+	case errors.Is(err, errFormToken):
+		return http.StatusForbidden, "The form has expired, send it again"
+	case errors.As(err, &tooMany):
+		return http.StatusTooManyRequests, tooMany.Error()
 	case errors.As(err, &input):
 		return http.StatusBadRequest, string(input)
 	case errors.As(err, &tooLarge):

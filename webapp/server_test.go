@@ -210,9 +210,11 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, path := range []string{"/", "/users", "/nothing", "/style.css"} {
 		header := ta.send(t, "GET", path, "").header
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff",
-			"X-Frame-Options":        "DENY",
-			"Referrer-Policy":        "same-origin",
+			"X-Content-Type-Options":       "nosniff",
+			"X-Frame-Options":              "DENY",
+			"Referrer-Policy":              "same-origin",
+			"Cross-Origin-Opener-Policy":   "same-origin",
+			"Cross-Origin-Resource-Policy": "same-origin",
 		} {
 			if got := header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
@@ -222,12 +224,20 @@ func TestSecurityHeaders(t *testing.T) {
 		if !strings.HasPrefix(policy, "default-src 'none';") || strings.Contains(policy, "unsafe") || strings.Contains(policy, "script-src") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
+		for _, part := range []string{"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+			if !strings.Contains(policy, part) {
+				t.Errorf("%s: no %s in policy %q", path, part, policy)
+			}
+		}
+		if isPage := path == "/"; isPage != (header.Get("Permissions-Policy") != "" && header.Get("Cross-Origin-Embedder-Policy") == "require-corp") {
+			t.Errorf("%s: permissions %q, embedding %q", path, header.Get("Permissions-Policy"), header.Get("Cross-Origin-Embedder-Policy"))
+		}
 	}
 }
 
 func TestCrossOriginRequestsAreRefused(t *testing.T) {
 	ta := newTestApp(t)
-	const form, formType = "name=Eve&email=eve%40example.org", "application/x-www-form-urlencoded"
+	const form = "name=Eve&email=eve%40example.org"
 	for name, header := range map[string][]string{
 		"fetch metadata": {"Sec-Fetch-Site", "cross-site", "Content-Type", formType},
 		"origin":         {"Origin", "https://evil.example", "Content-Type", formType},
@@ -241,7 +251,10 @@ func TestCrossOriginRequestsAreRefused(t *testing.T) {
 	if emails, _ := ta.list(t); len(emails) != 0 {
 		t.Errorf("users are %q, want none", emails)
 	}
-	got := ta.send(t, "POST", "/", form, "Sec-Fetch-Site", "same-origin", "Content-Type", formType)
+	// Neither with the token of the visitor's own form.
+	visitor := ta.visitor(t)
+	visitor.post(t, "Eve", "eve@example.org", "Sec-Fetch-Site", "cross-site").wantJSON(t, 403, `{"error":"Cross-origin request refused"}`)
+	got := visitor.post(t, "Ann", "ann@example.org", "Sec-Fetch-Site", "same-origin")
 	if got.status != http.StatusSeeOther {
 		t.Errorf("same origin: %d %s", got.status, got.body)
 	}

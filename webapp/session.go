@@ -54,9 +54,9 @@ func newSessions(rdb *redis.Client) *sessions {
 // visit counts one for everybody and one for the visitor, in one step.
 func (s *sessions) visit(ctx context.Context, r *http.Request) (visit, error) {
 	fresh := newSessionID()
-	known := fresh
-	if cookie, err := r.Cookie(sessionCookie); err == nil && s.wellID.MatchString(cookie.Value) {
-		known = cookie.Value
+	known, ok := s.claimed(r)
+	if !ok {
+		known = fresh
 	}
 	keys := []string{visitsKey, "session:" + known, "session:" + fresh}
 	counts, err := s.count.Run(ctx, s.redis, keys, int(sessionTTL.Seconds())).Int64Slice()
@@ -71,6 +71,25 @@ func (s *sessions) visit(ctx context.Context, r *http.Request) (visit, error) {
 		v.session = fresh
 	}
 	return v, nil
+}
+
+// claimed is the id that the visitor's cookie has, whether Redis knows it or not; false
+// for none.
+func (s *sessions) claimed(r *http.Request) (id string, ok bool) {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil || !s.wellID.MatchString(cookie.Value) {
+		return "", false
+	}
+	return cookie.Value, true
+}
+
+// uncounted is the session of a visitor while Redis cannot be asked: the page's form needs
+// one.
+func (s *sessions) uncounted(r *http.Request) string {
+	if id, ok := s.claimed(r); ok {
+		return id
+	}
+	return newSessionID()
 }
 
 // newSessionID is 128 random bits; crypto/rand.Read never fails.

@@ -34,7 +34,7 @@ func TestPageIsWhatHTMLTemplateMakesOfIt(t *testing.T) {
 		"no users":          {counts: &visit{total: 7, own: 1}, users: &cached[[]user]{}},
 		"users":             {counts: &visit{}, users: &cached[[]user]{value: []user{ann, {Name: "Ben"}}, hit: true}, added: &ann},
 		"many users":        {users: &cached[[]user]{value: make([]user, pageUsers+1)}},
-		"refused":           {users: &cached[[]user]{}, err: hostile, name: hostile, email: hostile},
+		"refused":           {users: &cached[[]user]{}, err: hostile, name: hostile, email: hostile, token: hostile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if view.users != nil {

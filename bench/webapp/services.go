@@ -136,7 +136,7 @@ func (s *services) redisAddress() string { return net.JoinHostPort(s.redis, "637
 func (s *services) environ(listen string) []string {
 	return []string{
 		"LISTEN=" + listen, "POSTGRES_HOST=" + s.postgres, "POSTGRES_DB=webapp", "POSTGRES_USER=webapp",
-		"POSTGRES_PASSWORD=" + password, "REDIS_HOST=" + s.redis,
+		"POSTGRES_PASSWORD=" + password, "REDIS_HOST=" + s.redis, "WRITES_PER_MINUTE=0",
 	}
 }
 
