@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,7 +17,8 @@ import (
 //   - a dependency that must be healthy but has no healthcheck,
 //   - two services that publish one port of the host,
 //   - an image's name that is none,
-//   - a secret or a config of a variable that is not set,
+//   - a secret or a config of a variable that is not set, and a secret of an empty one
+//     where a variable that ends with _FILE has the service read it,
 //   - start_interval without start_period, which the engine would ignore,
 //   - a restart policy that the engine does not know.
 //
@@ -38,6 +40,8 @@ type finding struct {
 	about []string
 	// loader is set for what the loader's own consistency check finds too.
 	loader bool
+	// undeclared is set for what refers to something that is not there.
+	undeclared bool
 }
 
 // checker collects the findings of one project.
@@ -61,6 +65,7 @@ func check(p *types.Project) []finding {
 		c.restart(path, service.Restart)
 		c.replicas(path, service)
 		c.targets(path, service)
+		c.emptySecrets(path, service)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Secrets)) {
 		if s := p.Secrets[name]; !bool(s.External) && s.File == "" && s.Environment == "" {
@@ -70,6 +75,7 @@ func check(p *types.Project) []finding {
 	c.variables()
 	c.cycles()
 	c.ports()
+	c.engineNames()
 	return c.findings
 }
 
@@ -126,7 +132,7 @@ func (c *checker) references(path string, s types.ServiceConfig) {
 		c.inconsistent(path, "has both network_mode and networks", "keep one of them")
 	}
 	if name, shared := strings.CutPrefix(s.NetworkMode, types.ServicePrefix); shared && !has(c.project.Services, name) {
-		c.inconsistent(path+".network_mode", fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+		c.undeclared(path+".network_mode", "service", name, "declare it under services", c.names("service"))
 	}
 }
 
@@ -162,11 +168,61 @@ func (c *checker) variables() {
 	}
 }
 
+// emptySecrets reports the secrets that a service is told to read from their file,
+// and that are empty: Docker Compose makes no file of such a one at all.
+func (c *checker) emptySecrets(path string, s types.ServiceConfig) {
+	for i, mount := range s.Secrets {
+		variable := c.project.Secrets[mount.Source].Environment
+		if value, set := c.project.Environment[variable]; variable == "" || !set || value != "" {
+			continue
+		}
+		target := mount.Target
+		if target == "" {
+			target = mount.Source
+		}
+		if !strings.HasPrefix(target, "/") {
+			target = secretsFolder + target
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+			if file := s.Environment[name]; strings.HasSuffix(name, "_FILE") && file != nil && *file == target {
+				c.found("secrets."+mount.Source+".environment", fmt.Sprintf("variable %s is empty", variable),
+					"set it in the environment or in .env", fmt.Sprintf("%s.secrets[%d]", path, i))
+				break
+			}
+		}
+	}
+}
+
 func (c *checker) declared(path, kind, name string, known bool) {
 	if !known {
-		c.inconsistent(path, fmt.Sprintf("%s %q is not declared", kind, name),
-			fmt.Sprintf("declare it under the top-level %ss", kind), kind+"s."+name)
+		c.undeclared(path, kind, name, fmt.Sprintf("declare it under the top-level %ss", kind), c.names(kind))
 	}
+}
+
+// undeclared reports what refers to nothing, and what it may have meant.
+func (c *checker) undeclared(path, kind, name, hint string, known []string) {
+	if near := nearest(name, known); near != "" {
+		hint = fmt.Sprintf("did you mean %s? Otherwise %s", near, hint)
+	}
+	c.inconsistent(path, fmt.Sprintf("%s %q is not declared", kind, name), hint, kind+"s."+name)
+	c.findings[len(c.findings)-1].undeclared = true
+}
+
+// names are those that are declared of a kind.
+func (c *checker) names(kind string) []string {
+	switch kind {
+	case "network":
+		return slices.DeleteFunc(slices.Collect(maps.Keys(c.project.Networks)), func(name string) bool { return name == "default" })
+	case "volume":
+		return slices.Collect(maps.Keys(c.project.Volumes))
+	case "secret":
+		return slices.Collect(maps.Keys(c.project.Secrets))
+	case "config":
+		return slices.Collect(maps.Keys(c.project.Configs))
+	case "service":
+		return slices.Collect(maps.Keys(c.project.Services))
+	}
+	return nil
 }
 
 func has[T any](all map[string]T, name string) bool {
@@ -186,7 +242,7 @@ func (c *checker) dependencies(path string, s types.ServiceConfig) {
 					"activate one, or set required: false")
 			}
 		case !enabled:
-			c.inconsistent(at, fmt.Sprintf("service %q is not declared", name), "declare it under services", "services."+name)
+			c.undeclared(c.dependencyPath(s.Name, name), "service", name, "declare it under services", c.names("service"))
 		case dependency.Condition == types.ServiceConditionHealthy && !isHealthChecked(target):
 			c.found(at, fmt.Sprintf("waits until %q is healthy, but that has no healthcheck", name),
 				fmt.Sprintf("give services.%s a healthcheck, or depend on it with condition service_started", name),
@@ -292,8 +348,54 @@ func (c *checker) cycles() {
 }
 
 func (c *checker) cycle(names []string) {
-	first := slices.Index(names, slices.Min(names))
-	circle := slices.Concat(names[first:], names[:first], names[first:first+1])
-	c.inconsistent(fmt.Sprintf("services.%s.depends_on.%s", circle[0], circle[1]),
+	circle := rotated(names)
+	circle = append(circle, circle[0])
+	c.inconsistent(c.dependencyPath(circle[0], circle[1]),
 		"dependency cycle: "+strings.Join(circle, " -> "), "remove one of these dependencies")
+}
+
+// rotated lets a circle begin with its first name in alphabetical order.
+func rotated(names []string) []string {
+	first := slices.Index(names, slices.Min(names))
+	return slices.Concat(names[first:], names[:first])
+}
+
+// dependencyPath is where a service says that it depends on another: the loader adds
+// what follows from other words to depends_on.
+func (c *checker) dependencyPath(name, on string) string {
+	path, s := "services."+name, c.project.Services[name]
+	for i, link := range s.Links {
+		if service, _, _ := strings.Cut(link, ":"); service == on {
+			return fmt.Sprintf("%s.links[%d]", path, i)
+		}
+	}
+	for i, from := range s.VolumesFrom {
+		if service, _, _ := strings.Cut(from, ":"); service == on {
+			return fmt.Sprintf("%s.volumes_from[%d]", path, i)
+		}
+	}
+	for _, shared := range [][2]string{{"pid", s.Pid}, {"ipc", s.Ipc}, {"network_mode", s.NetworkMode}} {
+		if shared[1] == types.ServicePrefix+on {
+			return path + "." + shared[0]
+		}
+	}
+	return path + ".depends_on." + on
+}
+
+// engineName is what the engine accepts as the name of a container or a volume.
+var engineName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
+
+// engineNames reports names that no engine accepts.
+func (c *checker) engineNames() {
+	const hint = "use two or more letters, digits, '.', '-' and '_', with a letter or digit first"
+	for name, s := range c.project.Services {
+		if s.ContainerName != "" && !engineName.MatchString(s.ContainerName) {
+			c.found("services."+name+".container_name", fmt.Sprintf("%q cannot be the name of a container", s.ContainerName), hint)
+		}
+	}
+	for key, v := range c.project.Volumes {
+		if v.Name != "" && (v.Driver == "" || v.Driver == "local") && !engineName.MatchString(v.Name) {
+			c.found("volumes."+key+".name", fmt.Sprintf("%q cannot be the name of a volume", v.Name), hint)
+		}
+	}
 }

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,43 +24,197 @@ import (
 // only when loading has failed, so it may be slow.
 func (s *source) diagnose(ctx context.Context, cause error) []Problem {
 	d := s.newDiagnosis()
-	if d.parse() {
+	if d.readable() {
+		d.prepare(ctx)
 		d.variables()
-		d.checkRest(ctx, d.reduce(ctx))
+		d.checkRest(ctx, d.reduce(ctx, cause))
 	}
 	return d.orElse(cause)
 }
 
 func (s *source) newDiagnosis() *diagnosis {
-	d := &diagnosis{source: *s, cuts: cuts{}}
+	d := &diagnosis{source: *s, cuts: cuts{}, survey: s.survey(true)}
 	d.accepted = "" // what is wrong with it is for the schema to say
 	d.env = maps.Clone(d.env)
 	if d.env == nil {
 		d.env = map[string]string{}
 	}
+	for i := range d.files {
+		for _, root := range d.survey.files[d.survey.own[i]].docs {
+			d.docs = append(d.docs, yamlDocument{file: i, root: root})
+		}
+	}
 	return d
 }
 
-// orElse gives what was found, or else the loader's word: for what is not YAML, or
-// nothing that this package understands.
+// readable reports the files that are no compose files, and says whether the loader
+// may see the others: what is included can be taken out.
+func (d *diagnosis) readable() bool {
+	d.problems = append(d.problems, d.survey.problems...)
+	for i, file := range d.survey.files {
+		if file.refused && (file.extends || slices.Contains(d.survey.own, i)) {
+			return false
+		}
+	}
+	return true
+}
+
+// prepare takes out what the loader could not say anything of, or would stop at.
+func (d *diagnosis) prepare(ctx context.Context) {
+	for _, doc := range d.docs {
+		d.keys(d.files[doc.file].Filename, doc.root, "")
+	}
+	d.includes(ctx)
+	d.extends()
+}
+
+// orElse gives what was found, or else the loader's word, of what this package does
+// not understand.
 func (d *diagnosis) orElse(cause error) []Problem {
-	if len(d.problems) > 0 {
+	if len(d.problems) > 0 || cause == nil {
 		return d.problems
 	}
 	for _, f := range d.explain(cause) {
-		// The loader stops at the first fault, which may be in a file before.
-		if f.Path != "" && d.notYAML != nil {
-			d.problems = append(d.problems, Problem{
-				File: d.broken, Message: "not YAML: " + strings.TrimPrefix(oneLine(d.notYAML.Error()), "yaml: "),
-			})
-		}
 		d.problems = append(d.problems, f.Problem)
 	}
 	return d.problems
 }
 
-// maxFaults bounds the loads of one diagnosis.
-const maxFaults = 100
+// keys reports and takes out the keys that stand twice, and those that are no text.
+func (d *diagnosis) keys(file string, n *yaml.Node, path string) {
+	if n.Kind == yaml.SequenceNode {
+		for i, child := range n.Content {
+			d.keys(file, child, fmt.Sprintf("%s[%d]", path, i))
+		}
+	}
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		at := strings.TrimPrefix(path+"."+key.Value, ".")
+		line, twice := first[key.Value]
+		p := Problem{Path: at, File: file, Line: key.Line, Column: key.Column}
+		switch tag := key.ShortTag(); {
+		case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode:
+			p.Path, p.Message, p.Hint = path, "a key is "+described(key)+", and has to be text", "write `name: value`"
+		case tag == "!!null" || tag == "!!bool" || tag == "!!int" || tag == "!!float" || tag == "!!timestamp":
+			p.Message, p.Hint = "the key is "+described(key)+", and has to be text", "put it in quotes"
+		case value.ShortTag() == "!!float" && isEndless(value.Value):
+			p.Message = "is no number that anything can be set to"
+		case twice:
+			p.Message, p.Hint = fmt.Sprintf("is there already, in line %d", line), "keep one of them"
+		default:
+			first[key.Value] = key.Line
+			d.keys(file, value, at)
+			continue
+		}
+		d.report(p)
+		n.Content = slices.Delete(n.Content, i, i+2)
+		d.edited = true
+		i -= 2
+	}
+}
+
+// isEndless says of a number that it is infinite, or none.
+func isEndless(text string) bool {
+	text = strings.ToLower(strings.TrimLeft(text, "+-"))
+	return text == ".nan" || text == ".inf"
+}
+
+// extends reports what the schema has against services that others extend from
+// further files, and takes those out of the reach of the loader that have a fault.
+func (d *diagnosis) extends() {
+	for _, doc := range d.docs {
+		services := lookup(doc.root, "services")
+		if services == nil || services.Kind != yaml.MappingNode {
+			continue
+		}
+		for i := 0; i+1 < len(services.Content); i += 2 {
+			name, service := services.Content[i].Value, services.Content[i+1]
+			extends := lookup(service, "extends")
+			if extends == nil || lookup(extends, "file") == nil {
+				continue
+			}
+			faulty := slices.ContainsFunc(d.survey.problems, func(p Problem) bool { return p.Path == "services."+name+".extends" })
+			if file, of := d.survey.brings[extends], lookup(extends, "service"); file != nil && of != nil {
+				for _, f := range d.violationsOf(file, of.Value) {
+					at := beginning(f.place)
+					f.File, f.Line, f.Column = file.name, at.Line, at.Column
+					d.problems = append(d.problems, f.Problem)
+					faulty = true
+				}
+			}
+			if faulty {
+				d.cut(fault{place: &place{parent: service, node: extends}})
+				d.touched = append(d.touched, "services."+name)
+			}
+		}
+	}
+}
+
+// includes diagnoses the files that the source includes, each as a source of its own,
+// and takes out those that have a fault: what they would bring is not known then.
+func (d *diagnosis) includes(ctx context.Context) {
+	for _, doc := range d.docs {
+		include := lookup(doc.root, "include")
+		if include == nil || include.Kind != yaml.SequenceNode {
+			continue
+		}
+		for i, entry := range slices.Clone(include.Content) {
+			file := d.survey.brings[entry]
+			faulty := slices.ContainsFunc(d.survey.problems, func(p Problem) bool {
+				return p.File == d.files[doc.file].Filename && p.Path == fmt.Sprintf("include[%d]", i) || file != nil && p.File == file.name
+			}) || file != nil && file.circular
+			if !faulty && file != nil {
+				problems := file.faults(ctx, d.source)
+				d.problems = append(d.problems, problems...)
+				faulty = len(problems) > 0
+			}
+			if at := slices.Index(include.Content, entry); faulty && at >= 0 {
+				include.Content = slices.Delete(include.Content, at, at+1)
+				d.edited, d.incomplete = true, true
+			}
+		}
+		if len(include.Content) == 0 {
+			d.cut(fault{place: &place{parent: doc.root, node: include}})
+		}
+	}
+}
+
+// faults are those of an included file, as far as they do not depend on the files
+// around it.
+func (f *surveyed) faults(ctx context.Context, of source) []Problem {
+	s := source{workingDir: f.dir, env: f.env, name: "included", profiles: of.profiles, refusals: of.refusals}
+	for _, file := range append([]*surveyed{f}, f.overrides...) {
+		content, err := os.ReadFile(file.name)
+		if err != nil {
+			return nil // the survey has said so
+		}
+		s.files = append(s.files, types.ConfigFile{Filename: file.name, Content: content})
+		s.paths = append(s.paths, file.name)
+	}
+	_, cause := s.load(ctx, leniently)
+	if cause == nil {
+		return nil
+	}
+	d := s.newDiagnosis()
+	if d.readable() {
+		d.prepare(ctx)
+		d.variables()
+		d.reduce(ctx, cause)
+	}
+	return s.locate(d.problems)
+}
+
+// A diagnosis loads at most maxLoads times, and less often what is large: so often
+// that all loads together see about maxLoaded values.
+const (
+	maxLoads  = 100
+	minLoads  = 3
+	maxLoaded = 60_000
+)
 
 // diagnosis is the state of one diagnose: a source that loses a fault at a
 // time, and what was found.
@@ -68,10 +222,10 @@ type diagnosis struct {
 	source
 	docs []yamlDocument
 	cuts cuts
-	// broken is the first file that is not YAML, notYAML says why; empty and nil
-	// when all are.
-	broken  string
-	notYAML error
+	// survey holds the trees of all files, and which leads to which.
+	survey *survey
+	// incomplete says that a part was taken out that others may refer to.
+	incomplete bool
 	// edited is set when docs differ from the files' text. As long as they do
 	// not, the author's text is loaded, so that the loader's line numbers fit.
 	edited   bool
@@ -87,36 +241,26 @@ type yamlDocument struct {
 	root *yaml.Node
 }
 
-// parse reads the files' documents; false if they are not YAML.
-func (d *diagnosis) parse() bool {
-	for i, file := range d.files {
-		decoder := yaml.NewDecoder(bytes.NewReader(file.Content))
-		for {
-			var doc yaml.Node
-			err := decoder.Decode(&doc)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				d.broken, d.notYAML = file.Filename, err
-				return false
-			}
-			d.docs = append(d.docs, yamlDocument{file: i, root: doc.Content[0]})
-		}
-	}
-	return true
-}
-
 // variables reports every reference that cannot be resolved, and gives the
 // missing variables a value so that the rest can be loaded.
 func (d *diagnosis) variables() {
 	missing := map[string]bool{}
+	visit := func(path string, n *yaml.Node) {
+		for _, name := range d.substitute(path, n) {
+			missing[name] = true
+		}
+	}
 	for _, doc := range d.docs {
-		walk(doc.root, "", func(path string, n *yaml.Node) {
-			for _, name := range d.substitute(path, n) {
-				missing[name] = true
-			}
-		})
+		walk(doc.root, "", visit)
+	}
+	for _, file := range d.survey.extended() {
+		before := len(d.problems)
+		for _, root := range file.docs {
+			walk(root, "", visit)
+		}
+		for i := range d.problems[before:] {
+			d.problems[before+i].File = file.name
+		}
 	}
 	for name := range missing {
 		d.env[name] = placeholder
@@ -141,13 +285,13 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 		case errors.As(err, &required) && !slices.Contains(missing, required.Variable):
 			missing = append(missing, required.Variable)
 			d.report(Problem{
-				Path:    path,
+				Path: path, Line: n.Line, Column: n.Column,
 				Message: fmt.Sprintf("required variable %s has no value", required.Variable),
 				Hint:    cmp.Or(required.Reason, "set it in the environment or in .env"),
 			})
 		case errors.As(err, &malformed):
 			d.report(Problem{
-				Path:    path,
+				Path: path, Line: n.Line, Column: n.Column,
 				Message: fmt.Sprintf("%q is not a reference to a variable", malformed.Template),
 				Hint:    "write $$ for a dollar sign",
 			})
@@ -175,42 +319,90 @@ func quietly(text string, lookup template.Mapping) (string, error) {
 }
 
 // reduce loads until there is nothing left to take out. It returns nil if a
-// fault cannot be taken out.
-func (d *diagnosis) reduce(ctx context.Context) *types.Project {
-	lenient := func(o *loader.Options) {
-		o.SkipConsistencyCheck = true
-		o.Interpolate.Substitute = quietly
+// fault cannot be taken out. The cause is what the loader has said already: nothing
+// new comes of loading the same again.
+func (d *diagnosis) reduce(ctx context.Context, cause error) *types.Project {
+	var last *inconsistent
+	switch isSame := !d.edited && len(d.problems) == 0; {
+	case isSame && errors.As(cause, &last):
+		return last.project
+	case !isSame || !errors.As(cause, new(unmodelled)):
+		cause = nil
 	}
-	for range maxFaults {
+	for range d.loads() {
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err := d.write(); err != nil {
 			return nil
 		}
-		project, err := d.load(ctx, lenient)
-		if err == nil {
-			return project
+		err := cause
+		if cause = nil; err == nil {
+			var project *types.Project
+			if project, err = d.load(ctx, leniently); err == nil {
+				return project
+			}
 		}
-		cut := false
-		for _, f := range d.explain(err) {
-			if !d.follows(f) {
+		faults := d.explain(err)
+		if isViolation(err) {
+			if all := d.violations(); len(all) > 0 {
+				faults = all
+			}
+		}
+		cut, followed := false, false
+		for _, f := range faults {
+			if follows := d.follows(f); !follows {
 				d.report(f.Problem)
+			} else {
+				followed = true
 			}
 			cut = d.cut(f) || cut
+		}
+		if !cut && followed {
+			break
 		}
 		if !cut {
 			return nil
 		}
 	}
+	if ctx.Err() == nil {
+		d.problems = append(d.problems, more)
+	}
 	return nil
+}
+
+// more is said when a fault keeps others from being found.
+var more = Problem{Message: "there may be more: these were found first", Hint: "mend them, and run this again"}
+
+// isViolation says of an error of the loader that the schema has something against
+// the files, too.
+func isViolation(err error) bool {
+	return strings.HasPrefix(err.Error(), "validating ") || strings.HasSuffix(err.Error(), "must be a mapping") ||
+		strings.HasPrefix(err.Error(), "`include` must be")
+}
+
+// leniently loads what is not consistent, and says nothing of variables that are not
+// set: the first load has.
+func leniently(o *loader.Options) {
+	o.SkipConsistencyCheck = true
+	o.Interpolate.Substitute = quietly
+}
+
+// loads is how often the diagnosis may load.
+func (d *diagnosis) loads() int {
+	m := measure{known: map[*yaml.Node]extent{}, uses: map[*yaml.Node]int{}}
+	values := 1
+	for _, doc := range d.docs {
+		values += m.of(doc.root).values
+	}
+	return max(minLoads, min(maxLoads, maxLoaded/values))
 }
 
 // follows reports whether a fault can come from what was taken out: something
 // is missing in what held it.
 func (d *diagnosis) follows(f fault) bool {
 	if f.Path == "" {
-		return f.Message == "empty compose file" && len(d.touched) > 0
+		return len(d.touched) > 0
 	}
 	return slices.ContainsFunc(d.touched, func(touched string) bool { return within(touched, f.Path) })
 }
@@ -244,12 +436,15 @@ func (d *diagnosis) checkRest(ctx context.Context, project *types.Project) {
 	known := false
 	for _, f := range check(project) {
 		known = known || f.loader
+		if f.undeclared && d.incomplete {
+			continue
+		}
 		if !slices.ContainsFunc(append(f.about, f.Path), d.isTouched) {
 			d.problems = append(d.problems, f.Problem)
 		}
 	}
-	if known {
-		return
+	if known || d.incomplete || d.loads() < 2*minLoads {
+		return // what is large has loaded often enough: the next run tells the rest
 	}
 	// The loader may know of an inconsistency that check does not.
 	if _, err := d.load(ctx, func(o *loader.Options) { o.Interpolate.Substitute = quietly }); err != nil {

@@ -10,6 +10,7 @@
 //		Name:        "app",
 //		Image:       "example/app:1.4",
 //		Environment: spec.MergeEnv(db.EnvFor(), spec.Env{"LOG_LEVEL": "debug"}),
+//		Secrets:     db.SecretMounts(),
 //		DependsOn:   []spec.Dependency{spec.Healthy(db)},
 //	}
 //	stack := spec.New("shop", db, app)

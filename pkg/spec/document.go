@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 // document writes a stack as the tree of a compose file and notes, at the same
@@ -40,6 +42,7 @@ func (s *Stack) build() (*yaml.Node, []Problem) {
 	root.set("volumes", resources(d, "volumes", s.Volumes, func(v *Volume) string { return v.Name }, d.volume))
 	root.set("secrets", resources(d, "secrets", s.Secrets, func(v *Secret) string { return v.Name }, d.secret))
 	root.set("configs", resources(d, "configs", s.Configs, func(v *Config) string { return v.Name }, d.config))
+	root.set(safety.Extension, d.allowed(safety.Extension, s.Allow).unlessEmpty())
 	d.extra(root, "", s.Extra)
 	if len(s.Services) == 0 {
 		d.fault("services", "there is no service", "pass one to spec.New")
@@ -130,17 +133,92 @@ func (d *document) service(path string, s *Service) mapping {
 	m.flag("init", s.Init)
 	m.set("stop_signal", d.text(path+".stop_signal", s.StopSignal))
 	m.set("stop_grace_period", d.duration(path+".stop_grace_period", s.StopGracePeriod))
-	m.flag("read_only", s.ReadOnly)
+	m.flag("read_only", s.ReadOnly && !s.hasCopies())
 	m.set("cap_drop", d.texts(path+".cap_drop", s.CapDrop))
 	m.set("cap_add", d.texts(path+".cap_add", s.CapAdd))
 	m.set("security_opt", d.texts(path+".security_opt", s.SecurityOpt))
+	m.set("mem_limit", d.value(path+".mem_limit", s.MemLimit))
+	if s.PidsLimit < 0 {
+		d.fault(path+".pids_limit", fmt.Sprintf("%d is no number of processes", s.PidsLimit), "set PidsLimit to 1 or more, or to 0 for no limit")
+	} else {
+		m.number("pids_limit", s.PidsLimit)
+	}
+	m.set("shm_size", d.value(path+".shm_size", s.ShmSize))
 	m.set("labels", d.valueMap(path+".labels", s.Labels))
+	m.set(safety.Extension, d.serviceExtension(path+"."+safety.Extension, s).unlessEmpty())
 	d.extra(m, path, s.Extra)
+	d.secretFiles(path+".environment", s)
 	// A service can have its image from another one, or be run by a program.
 	if !slices.ContainsFunc([]string{"image", "build", "extends", "provider"}, m.has) {
 		d.fault(path, "has neither an image nor a build", "set Image or Build")
 	}
 	return m
+}
+
+func (d *document) serviceExtension(path string, s *Service) mapping {
+	m := d.allowed(path, s.Allow)
+	m.flag(ServiceExtensionReadOnly, s.ReadOnly && s.hasCopies())
+	return m
+}
+
+// allowed writes a list where there are no reasons, as a person would.
+func (d *document) allowed(path string, allow Allowed) mapping {
+	m := newMapping()
+	if len(allow) == 0 {
+		return m
+	}
+	path += "." + safety.ExtensionAllow
+	reasons, ids := newMapping(), []*yaml.Node{}
+	isExplained := false
+	for _, id := range slices.Sorted(maps.Keys(allow)) {
+		at := path + "." + string(id)
+		if !safety.Known(string(id)) {
+			f := safety.Unknown(at, string(id))
+			d.fault(f.Path, f.Message, f.Hint)
+			continue
+		}
+		ids = append(ids, scalar("!!str", string(id)))
+		if reason := d.text(at, allow[id]); reason != nil {
+			isExplained = true
+			reasons.set(string(id), reason)
+		} else {
+			reasons.set(string(id), null())
+		}
+	}
+	if isExplained {
+		m.set(safety.ExtensionAllow, reasons.node)
+	} else {
+		m.set(safety.ExtensionAllow, &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: ids})
+	}
+	return m
+}
+
+// hasCopies says that a secret or config of the service is in no file on the host,
+// so that it is copied into the container.
+func (s *Service) hasCopies() bool {
+	return slices.ContainsFunc(s.Secrets, func(m SecretMount) bool { return m.Secret != nil && m.Secret.Variable != "" }) ||
+		slices.ContainsFunc(s.Configs, func(m ConfigMount) bool {
+			return m.Config != nil && (m.Config.Variable != "" || m.Config.Content != "")
+		})
+}
+
+// secretFiles reports variables that name the file of a secret which the service
+// does not mount: the components hand out both, and one is easily forgotten.
+func (d *document) secretFiles(path string, s *Service) {
+	for _, variable := range slices.Sorted(maps.Keys(s.Environment)) {
+		name, isSecret := strings.CutPrefix(string(s.Environment[variable]), secretsFolder)
+		if !isSecret || !slices.ContainsFunc(d.stack.Secrets, func(secret *Secret) bool { return secret != nil && secret.Name == name }) {
+			continue
+		}
+		mounted := slices.ContainsFunc(s.Secrets, func(m SecretMount) bool { return m.Secret != nil && m.Secret.Name == name }) ||
+			slices.ContainsFunc(s.Mounts, func(m Mount) bool {
+				return strings.HasPrefix(secretsFolder, m.Target+"/") || strings.Contains(m.Short, secretsFolder[:len(secretsFolder)-1])
+			})
+		if !mounted {
+			d.fault(path+"."+variable, fmt.Sprintf("names the file of the secret %q, which the service does not have", name),
+				"add it to the service's Secrets: what gives EnvFor gives SecretMounts")
+		}
+	}
 }
 
 func (d *document) build(path string, b *Build) mapping {

@@ -14,6 +14,7 @@ func ExampleStack_Compose() {
 		Name:        "app",
 		Image:       "example/app:1.4",
 		Environment: spec.MergeEnv(db.EnvFor(), spec.Env{"PRICE_TAG": "$5"}),
+		Secrets:     db.SecretMounts(),
 		Ports:       []spec.Port{spec.Publish("8080", 80)},
 		DependsOn:   []spec.Dependency{spec.Healthy(db)},
 	}
@@ -32,12 +33,17 @@ func ExampleStack_Compose() {
 	//     image: postgres:15-alpine
 	//     environment:
 	//       POSTGRES_DB: shop
-	//       POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in the environment or in .env}
+	//       POSTGRES_PASSWORD_FILE: /run/secrets/db-password
 	//       POSTGRES_USER: ${POSTGRES_USER:-postgres}
 	//     ports:
 	//       - "127.0.0.1:${POSTGRES_PORT:-5432}:5432"
 	//     volumes:
 	//       - db-storage:/var/lib/postgresql/data
+	//     tmpfs:
+	//       - /tmp
+	//       - /var/run/postgresql
+	//     secrets:
+	//       - db-password
 	//     healthcheck:
 	//       test: ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "${POSTGRES_USER:-postgres}", "-d", "shop"]
 	//       interval: 10s
@@ -46,24 +52,41 @@ func ExampleStack_Compose() {
 	//       start_period: 30s
 	//       start_interval: 250ms
 	//     restart: unless-stopped
+	//     stop_signal: SIGINT
 	//     stop_grace_period: 30s
+	//     user: postgres
+	//     cap_drop:
+	//       - ALL
+	//     security_opt:
+	//       - no-new-privileges:true
+	//     mem_limit: ${POSTGRES_MEMORY:-2g}
+	//     pids_limit: 1024
+	//     shm_size: 256m
+	//     x-stackctl:
+	//       read_only: true
 	//
 	//   app:
 	//     image: example/app:1.4
 	//     environment:
 	//       POSTGRES_DB: shop
 	//       POSTGRES_HOST: db
-	//       POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?set it in the environment or in .env}
+	//       POSTGRES_PASSWORD_FILE: /run/secrets/db-password
 	//       POSTGRES_USER: ${POSTGRES_USER:-postgres}
 	//       PRICE_TAG: $$5
 	//     ports:
 	//       - "8080:80"
+	//     secrets:
+	//       - db-password
 	//     depends_on:
 	//       db:
 	//         condition: service_healthy
 	//
 	// volumes:
 	//   db-storage:
+	//
+	// secrets:
+	//   db-password:
+	//     environment: POSTGRES_PASSWORD
 }
 
 // Everything that is wrong comes in one error.
@@ -97,9 +120,9 @@ func ExamplePostgres() {
 	db.Command = []spec.Value{"postgres", "-c", "max_connections=200"}
 
 	env := db.EnvFor("ORDERS")
-	fmt.Println(env["ORDERS_HOST"], env["ORDERS_PASSWORD"])
+	fmt.Println(env["ORDERS_HOST"], env["ORDERS_PASSWORD_FILE"], db.Secret.Variable)
 	fmt.Println(db.URL())
 	// Output:
-	// orders-db ${ORDERS_PASSWORD}
+	// orders-db /run/secrets/orders-db-password ORDERS_PASSWORD
 	// postgres://${POSTGRES_USER:-postgres}:${ORDERS_PASSWORD}@orders-db:5432/${POSTGRES_DB:-postgres}?sslmode=disable
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,15 +32,30 @@ var (
 	serviceVolume   = regexp.MustCompile(`^service volume (\S+) (.*)$`)
 	extending       = regexp.MustCompile(`(?s)^cannot extend service "([^"]+)" in [^:]*: (.*)$`)
 	missingFile     = regexp.MustCompile(`^(env|label) file (.*) not found: stat `)
-	yamlSyntax      = regexp.MustCompile(`(?s)^failed to parse .*?: yaml: (.*)$`)
+	yamlSyntax      = regexp.MustCompile(`(?s)^failed to parse (.*?): (?:yaml: )?(.*)$`)
 	constructing    = regexp.MustCompile(`^construct errors:\s+line \d+: `)
+	circular        = regexp.MustCompile(`(?m)^\s*(?:extends )?(\S+) in (.*)$`)
 	parsingNumber   = regexp.MustCompile(`^strconv\.\w+: parsing ("[^"]*"): .*$`)
 	parsingDuration = regexp.MustCompile(`^time: (?:invalid duration|missing unit in duration|unknown unit "[^"]*" in duration) ("[^"]*")$`)
+	unconvertible   = regexp.MustCompile(`^expected type '(string|bool|int|uint\d*|int\d+|float\d+)', got unconvertible type '(string|bool|int|float64|time\.Time|map\[string\]interface \{\}|\[\]interface \{\})'$`)
+	negative        = regexp.MustCompile(`^cannot parse value as 'u?int\d*': (-\d+) overflows u?int$`)
+	inEnvFile       = regexp.MustCompile(`(?s)^failed to read (.*?): ((?:line \d+|Invalid template): .*)$`)
 	mappingKeyIndex = regexp.MustCompile(`\[([^\]]*[^\]0-9][^\]]*)\]`)
 )
 
+// goTypeWords are types of Go in people's words.
+var goTypeWords = map[string]string{
+	"string": "text", "bool": "true or false", "int": "a number", "int64": "a number", "uint64": "a number", "uint32": "a number",
+	"uint16": "a number", "float32": "a number", "float64": "a number", "time.Time": "a date", "map[string]interface {}": "a mapping", "[]interface {}": "a list",
+}
+
 // explain turns an error of the loader into problems, at least one.
 func (d *diagnosis) explain(err error) []fault {
+	if early := new(unmodelled); errors.As(err, early) {
+		err = early.error
+	} else if last := new(inconsistent); errors.As(err, &last) {
+		err = last.error
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var faults []fault
 		for _, one := range joined.Unwrap() {
@@ -56,7 +72,10 @@ func (d *diagnosis) explain(err error) []fault {
 		}
 	}
 	if m := yamlSyntax.FindStringSubmatch(text); m != nil {
-		return []fault{{Problem: Problem{Message: "not YAML: " + oneLine(constructing.ReplaceAllString(m[1], ""))}}}
+		return []fault{{Problem: Problem{File: m[1], Message: "not YAML: " + oneLine(constructing.ReplaceAllString(m[2], ""))}}}
+	}
+	if rest, ok := strings.CutPrefix(text, "Circular reference:\n"); ok {
+		return d.circle(circular.FindAllStringSubmatch(rest, -1))
 	}
 	if m := interpolating.FindStringSubmatch(text); m != nil {
 		return d.at(m[1], strings.TrimPrefix(m[2], "failed to cast to expected type: "), "")
@@ -84,6 +103,11 @@ func (d *diagnosis) explain(err error) []fault {
 			return faults
 		}
 	}
+	if m := inEnvFile.FindStringSubmatch(text); m != nil {
+		if faults := d.badEnvFile(m[1], m[2]); faults != nil {
+			return faults
+		}
+	}
 	var missing *fs.PathError
 	if errors.As(err, &missing) {
 		return d.at("include", missing.Error(), "")
@@ -96,6 +120,9 @@ func (d *diagnosis) explain(err error) []fault {
 	}
 	if strings.Contains(text, "project name") {
 		return []fault{{Problem: Problem{Path: "name", Message: oneLine(text)}}}
+	}
+	if text == "empty compose file" {
+		return []fault{{Problem: Problem{Message: "there is nothing in the compose file", Hint: "begin with the key services"}}}
 	}
 	return []fault{{Problem: Problem{Message: oneLine(text)}}}
 }
@@ -125,6 +152,13 @@ func (d *diagnosis) schema(path, message string) []fault {
 func (d *diagnosis) at(path, message, hint string) []fault {
 	f := fault{Problem: Problem{Path: path, Message: oneLine(message), Hint: hint}}
 	f.Message = parsingNumber.ReplaceAllString(f.Message, "$1 is not a number")
+	if m := unconvertible.FindStringSubmatch(f.Message); m != nil {
+		f.Message = "must be " + goTypeWords[m[1]] + ", but is " + goTypeWords[m[2]]
+		if m[1] == "string" {
+			f.Hint = "put it in quotes"
+		}
+	}
+	f.Message = negative.ReplaceAllString(f.Message, "cannot be negative, but is $1")
 	f.Message = parsingDuration.ReplaceAllString(f.Message, "$1 is not a duration")
 	if f.place = d.find(path); f.place != nil {
 		f.Path = f.place.path
@@ -132,34 +166,77 @@ func (d *diagnosis) at(path, message, hint string) []fault {
 	return []fault{f}
 }
 
+// badEnvFile finds the entries that name a file which is not made of NAME=value.
+func (d *diagnosis) badEnvFile(path, reason string) []fault {
+	line, what := EnvFileFault(errors.New(reason))
+	faults := d.search("env_file", func(n *yaml.Node) string {
+		if _, same := d.named(n, path); same {
+			return what
+		}
+		return ""
+	})
+	for i := range faults {
+		faults[i].File, faults[i].Line, faults[i].Hint = path, line, "write NAME=value"
+	}
+	return faults
+}
+
+// named gives what an entry of env_file or label_file calls its file, and says
+// whether that is the file at a path.
+func (d *diagnosis) named(n *yaml.Node, path string) (string, bool) {
+	name := n.Value
+	if n.Kind == yaml.MappingNode {
+		if path := lookup(n, "path"); path != nil {
+			name = path.Value
+		}
+	}
+	name, err := quietly(name, d.variable)
+	return name, err == nil && absolute(d.workingDir, name) == path
+}
+
 // file finds the entries that name a file which is not there.
 func (d *diagnosis) file(key, missing string) []fault {
 	return d.search(key, func(n *yaml.Node) string {
-		name := n.Value
-		if n.Kind == yaml.MappingNode {
-			if path := lookup(n, "path"); path != nil {
-				name = path.Value
-			}
-		}
-		if name, err := quietly(name, d.variable); err == nil && absolute(d.workingDir, name) == missing {
-			return fmt.Sprintf("%s does not exist", name)
+		if name, same := d.named(n, missing); same {
+			return name + " does not exist"
 		}
 		return ""
 	})
 }
 
-// unparsed finds the port that an error without a place comes from.
+// unparsed finds the port that an error without a place comes from, and the others
+// that are none either.
 func (d *diagnosis) unparsed(err error) []fault {
-	return d.search("ports", func(n *yaml.Node) string {
+	known := false
+	faults := d.search("ports", func(n *yaml.Node) string {
 		if n.Kind != yaml.ScalarNode {
 			return ""
 		}
 		text, _ := quietly(n.Value, d.variable)
-		if _, fault := types.ParsePortConfig(text); fault != nil && fault.Error() == err.Error() {
-			return fmt.Sprintf("%q is not a port: %v", text, fault)
+		_, fault := types.ParsePortConfig(text)
+		if fault == nil {
+			return ""
 		}
-		return ""
+		known = known || fault.Error() == err.Error()
+		return fmt.Sprintf("%q is not a port: %v", text, fault)
 	})
+	if !known {
+		return nil
+	}
+	return faults
+}
+
+// circle explains services that extend one another; steps hold their names and files.
+func (d *diagnosis) circle(steps [][]string) []fault {
+	var names []string
+	for _, step := range steps {
+		names = append(names, step[1])
+		d.touched = append(d.touched, "services."+step[1])
+	}
+	// What leads into the circle is no part of it, and its last name is its first.
+	names = names[slices.Index(names, names[len(names)-1]) : len(names)-1]
+	names = rotated(names)
+	return d.at("services."+names[0]+".extends", "extends cycle: "+strings.Join(append(names, names[0]), " -> "), "remove one of these extends")
 }
 
 // search applies a test to each entry of a key of all services, be the key a

@@ -13,7 +13,10 @@ func DigestOf(t *testing.T, opts LoadOptions) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, digest := s.unchecked(t.Context(), s.details(), nil)
+	_, _, digest, err := s.recorded(t.Context(), s.details(), nil, unchecked)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return digest
 }
 

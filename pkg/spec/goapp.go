@@ -22,6 +22,11 @@ type GoAppOptions struct {
 	// Environment is the app's; see MergeEnv for joining what the components
 	// hand out.
 	Environment Env
+	// Secrets are the app's, such as Postgres.SecretMounts gives for what EnvFor
+	// puts into Environment.
+	Secrets []SecretMount
+	// Memory is what the app may use. Empty: 512m.
+	Memory Value
 	// DependsOn is what has to be up before the app.
 	DependsOn []Dependency
 	// Networks are those to join.
@@ -51,6 +56,7 @@ func NewGoApp(name string, opts GoAppOptions) *GoApp {
 			Host:      orElse(opts.Port, app.Port()),
 			Container: app.port,
 		}},
+		Secrets:   slices.Clone(opts.Secrets),
 		Networks:  slices.Clone(opts.Networks),
 		DependsOn: slices.Clone(opts.DependsOn),
 		Restart:   RestartUnlessStopped,
@@ -60,6 +66,8 @@ func NewGoApp(name string, opts GoAppOptions) *GoApp {
 		ReadOnly:    true,
 		CapDrop:     []string{"ALL"},
 		SecurityOpt: []string{"no-new-privileges:true"},
+		MemLimit:    orElse(opts.Memory, "512m"),
+		PidsLimit:   256,
 	}
 	if opts.Health != nil {
 		app.Healthcheck = NewHealthcheck(opts.Health)

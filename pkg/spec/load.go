@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -8,9 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/consts"
+	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/tree"
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/stackctl/stackctl/pkg/internal/memory"
@@ -90,18 +95,35 @@ func Load(ctx context.Context, opts LoadOptions) (*types.Project, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load compose file: %w", err)
 	}
+	if err := source.refused(ctx); err != nil {
+		return nil, err
+	}
 	project, err := source.load(ctx)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("load compose file: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, invalid(source.locate(source.diagnose(ctx, err)))
+		return nil, source.invalid(source.diagnose(ctx, err))
 	}
 	problems := scale(project, opts.Scale)
 	if problems = append(problems, Check(project)...); len(problems) > 0 {
-		return nil, invalid(source.locate(problems))
+		return nil, source.invalid(problems)
 	}
 	return project, nil
+}
+
+// refused says why the loader should not see the files, and what else is wrong with
+// them; nil when it may.
+func (s *source) refused(ctx context.Context) error {
+	if len(s.survey(false).problems) == 0 {
+		return nil
+	}
+	return s.invalid(s.diagnose(ctx, nil))
+}
+
+// invalid gives problems as an error, with their positions.
+func (s *source) invalid(problems []Problem) error {
+	return &ValidationError{Problems: s.locate(problems)}
 }
 
 // scale sets numbers of containers, and reports those that it cannot set.
@@ -137,10 +159,13 @@ type source struct {
 	name       string
 	profiles   []string
 	accepted   memory.File // digests
+	// refusals are the files that the loader should not see, and why: what is large
+	// is parsed for that once.
+	refusals map[string]Problem
 }
 
 func (o LoadOptions) read() (*source, error) {
-	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles, accepted: memory.In(o.Cache, "accepted")}
+	s := &source{env: o.Env, name: o.Name, profiles: o.Profiles, accepted: memory.In(o.Cache, "accepted"), refusals: map[string]Problem{}}
 	switch {
 	case o.Content != nil && len(o.Files) > 0:
 		return nil, errors.New("both files and content given")
@@ -177,15 +202,63 @@ func (s *source) load(ctx context.Context, adjust ...func(*loader.Options)) (*ty
 	details := s.details()
 	model, options, err := s.model(ctx, details, adjust...)
 	if err != nil {
-		return nil, err
+		return nil, unmodelled{err}
 	}
 	project, err := loader.ModelToProject(model, options, details)
+	if err != nil && !options.SkipConsistencyCheck {
+		return nil, s.inconsistency(err, model, options, details)
+	}
 	if err != nil {
 		return nil, err
 	}
 	project.ComposeFiles = s.paths
 	return project, nil
 }
+
+// inconsistency adds to an error of the loader the project that is not consistent, if
+// it is no more than that.
+func (s *source) inconsistency(cause error, model map[string]any, options *loader.Options, details types.ConfigDetails) error {
+	restoreExtensions(model)
+	options.SkipConsistencyCheck = true
+	project, err := loader.ModelToProject(model, options, details)
+	if err != nil {
+		return cause
+	}
+	project.ComposeFiles = s.paths
+	return &inconsistent{error: cause, project: project}
+}
+
+// restoreExtensions undoes what the loader has done to a tree when it made a project of
+// it, so that it can do so again: it puts extensions where it does not look for them.
+func restoreExtensions(tree any) {
+	switch in := tree.(type) {
+	case map[string]any:
+		extensions, _ := in[consts.Extensions].(map[string]any)
+		delete(in, consts.Extensions)
+		maps.Copy(in, extensions)
+		for _, value := range in {
+			restoreExtensions(value)
+		}
+	case []any:
+		for _, value := range in {
+			restoreExtensions(value)
+		}
+	}
+}
+
+// inconsistent is an error of the loader's last check, with the project that it was
+// about.
+type inconsistent struct {
+	error
+	project *types.Project
+}
+
+func (e *inconsistent) Unwrap() error { return e.error }
+
+// unmodelled is an error of the loader from before it checks for consistency.
+type unmodelled struct{ error }
+
+func (e unmodelled) Unwrap() error { return e.error }
 
 func (s *source) details() types.ConfigDetails {
 	details := types.ConfigDetails{
@@ -205,6 +278,7 @@ func (s *source) options() []func(*loader.Options) {
 		loader.WithProfiles(s.profiles),
 		// Values of env_file are part of the environment by then.
 		loader.WithDiscardEnvFiles,
+		s.castLess,
 		func(o *loader.Options) {
 			if s.name != "" {
 				o.SetProjectName(s.name, true)
@@ -213,4 +287,34 @@ func (s *source) options() []func(*loader.Options) {
 			}
 		},
 	}
+}
+
+// castLess takes out of the loader's options what makes numbers and such of the text
+// under keys that the files do not have: the loader compares each value's path with
+// each of a hundred patterns, which is most of what a large file takes.
+func (s *source) castLess(o *loader.Options) {
+	// Further files have other keys, and an escape may stand for any letter.
+	if s.mentions("include") || s.mentions("extends") || s.mentions(`\`) {
+		return
+	}
+	mentioned := map[string]bool{"*": true, "[]": true}
+	casts := map[tree.Path]interpolation.Cast{}
+	for pattern, cast := range o.Interpolate.TypeCastMapping {
+		if !slices.ContainsFunc(pattern.Parts(), func(key string) bool {
+			known, seen := mentioned[key]
+			if !seen {
+				known = s.mentions(key)
+				mentioned[key] = known
+			}
+			return !known
+		}) {
+			casts[pattern] = cast
+		}
+	}
+	o.Interpolate.TypeCastMapping = casts
+}
+
+// mentions says that a word is somewhere in the files.
+func (s *source) mentions(word string) bool {
+	return slices.ContainsFunc(s.files, func(f types.ConfigFile) bool { return bytes.Contains(f.Content, []byte(word)) })
 }

@@ -23,18 +23,18 @@ func TestLoadFaults(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"nothing", "", []string{"empty compose file"}},
-		{"no mapping", "- a\n", []string{"top-level object must be a mapping"}},
+		{"nothing", "", []string{"there is nothing in the compose file — begin with the key services"}},
+		{"no mapping", "- a\n", []string{"is a list, and has to be a mapping — begin with the key services"}},
 		{"no service", "services: {}\n", []string{"services: there is no service — add one"}},
 		{
 			"not YAML",
 			"services:\n  web:\n    image: x\n   y: 1\n",
-			[]string{"not YAML: while parsing a block mapping at line 1, column 3: line 3, column 4: did not find expected key"},
+			[]string{"not YAML: the indentation fits nothing above, since line 2 — indent what belongs together alike"},
 		},
 		{
 			"a key twice",
 			"services:\n  web:\n    image: x\n  web:\n    image: y\n",
-			[]string{`not YAML: line 4: mapping key "web" already defined at line 2`},
+			[]string{"services.web: is there already, in line 2 — keep one of them"},
 		},
 		{
 			"variables",
@@ -87,17 +87,17 @@ volumes:
 			[]string{
 				`foo: is not a known key — correct its spelling, or remove it`,
 				`services.a b: is not a name — use letters, digits, '.', '-' and '_'`,
-				`services.db.cap_drop: must be a list`,
+				`services.db.cap_drop: must be a list, but is text`,
 				`services.db.networks.back: network "back" is not declared — declare it under the top-level networks`,
-				`services.web.depends_on.db.condition: must be one of 'service_started', 'service_healthy', 'service_completed_successfully'`,
-				`services.web.healthcheck.intervall: is not a known key — correct its spelling, or remove it`,
-				`services.web.healthcheck.retries: must be a number or string`,
+				`services.web.depends_on.db.condition: must be one of service_started, service_healthy, service_completed_successfully, but is "ready"`,
+				`services.web.healthcheck.intervall: is not a known key — did you mean interval?`,
+				`services.web.healthcheck.retries: must be a number or text, but is a list`,
 				`services.web.healthcheck.test: begins with "echo" — begin the list with CMD, CMD-SHELL or NONE`,
-				`services.web.image: must be a string`,
-				`services.web.imgae: is not a known key — correct its spelling, or remove it`,
-				`services.web.volumes[0].type: must be one of 'bind', 'volume', 'tmpfs', 'cluster', 'npipe', 'image'`,
+				`services.web.image: must be text, but is a list`,
+				`services.web.imgae: is not a known key — did you mean image?`,
+				`services.web.volumes[0].type: must be one of bind, volume, tmpfs, cluster, npipe, image, but is "disk"`,
 				`services.web.volumes[2]: is missing a mount target`,
-				`volumes.data: must be a mapping or null`,
+				`volumes.data: must be empty or a mapping, but is a list`,
 			},
 		},
 		{
@@ -122,7 +122,7 @@ secrets:
 				`secrets.b: one of file|environment must be set`,
 				`services.web.env_file[1]: nowhere.env does not exist`,
 				`services.web.healthcheck.interval: "often" is not a duration`,
-				`services.web.healthcheck.timeout: must be a string`,
+				`services.web.healthcheck.timeout: must be text, but is a number — put it in quotes`,
 				`services.web.mem_limit: invalid size: 'much'`,
 				`services.web.ports[1]: "a:b" is not a port: invalid containerPort: b`,
 				`services.web.ports[2]: "c:b" is not a port: invalid containerPort: b`,
@@ -185,7 +185,6 @@ volumes:
 				`services.a.volumes[1]: volume "other" is not declared — declare it under the top-level volumes`,
 				`services.b.build: has both dockerfile and dockerfile_inline — keep one of them`,
 				`services.b.build.secrets[0]: secret "hidden" is not declared — declare it under the top-level secrets`,
-				`services.b.depends_on.nobody: service "nobody" is not declared — declare it under services`,
 				`services.b.network_mode: service "nobody" is not declared — declare it under services`,
 				`services.c: has both network_mode and networks — keep one of them`,
 				`services.c.depends_on.d: waits until "d" is healthy, but that has no healthcheck — give services.d a healthcheck, or depend on it with condition service_started`,
@@ -231,7 +230,7 @@ configs:
 		{
 			"other files",
 			"include: [nowhere.yml]\nservices:\n  web:\n    image: x\n    extends: nobody\n",
-			[]string{"include: open nowhere.yml: no such file or directory", `services.web.extends: service "nobody" not found`},
+			[]string{"include[0]: cannot read nowhere.yml: no such file or directory — correct the path, or write the file", `services.web.extends: service "nobody" not found`},
 		},
 	}
 	for _, tt := range tests {
@@ -361,8 +360,12 @@ func TestLoadIgnoresProcessEnvironment(t *testing.T) {
 
 	_, err := stack.Project(t.Context())
 	diff(t, faults(t, err), []string{
-		"services.database.environment.POSTGRES_PASSWORD: required variable POSTGRES_PASSWORD has no value — set it in the environment or in .env",
-		"services.webapp.environment.POSTGRES_PASSWORD: required variable POSTGRES_PASSWORD has no value — set it in the environment or in .env",
+		"secrets.postgres-password.environment: variable POSTGRES_PASSWORD is not set — set it in the environment or in .env",
+	})
+
+	_, err = stack.Project(t.Context(), spec.WithEnv(map[string]string{"POSTGRES_PASSWORD": ""}))
+	diff(t, faults(t, err), []string{
+		"secrets.postgres-password.environment: variable POSTGRES_PASSWORD is empty — set it in the environment or in .env",
 	})
 
 	p, err := stack.Project(t.Context(), spec.WithEnv(map[string]string{"POSTGRES_PASSWORD": "passed"}), spec.WithName("other"))
@@ -370,7 +373,7 @@ func TestLoadIgnoresProcessEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, p.Name, "other")
-	diff(t, *p.Services["database"].Environment["POSTGRES_PASSWORD"], "passed")
+	diff(t, p.Secrets["postgres-password"].Content, "passed")
 	diff(t, p.Services["webapp"].Ports[0].Published, "5003")
 	diff(t, p.Volumes["postgres-storage"].Name, "other_postgres-storage")
 }
@@ -399,5 +402,26 @@ func TestLoadWithoutAFile(t *testing.T) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// What makes numbers and such of a text is left out where its key is in no file. A key
+// that is written with an escape, or comes from another file, is there.
+func TestLoadCasts(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "other.yaml"), []byte("services: {web: {image: web, umask: '${N}'}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"services: {web: {image: web, umask: '${N}'}}\n",
+		"services: {web: {image: web, \"um\\x61sk\": '${N}'}}\n",
+		"x-a: &a {umask: '${N}'}\nservices: {web: {image: web, <<: *a}}\n",
+		"include: [other.yaml]\n",
+		"services: {web: {extends: {file: other.yaml, service: web}}}\n",
+	} {
+		p, err := spec.Load(t.Context(), spec.LoadOptions{Content: []byte(text), WorkingDir: dir, Env: map[string]string{"N": "077"}})
+		if err != nil || p.Services["web"].Umask == nil {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

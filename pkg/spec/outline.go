@@ -38,6 +38,9 @@ func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load compose file: %w", err)
 	}
+	if err := s.refused(ctx); err != nil {
+		return nil, err
+	}
 	model, name, err := s.tree(ctx, true)
 	if err != nil {
 		// A file may be included or extended by a name with a variable in it.
@@ -49,7 +52,7 @@ func ReadOutline(ctx context.Context, opts LoadOptions) (*Outline, error) {
 		return nil, fmt.Errorf("load compose file: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, invalid(s.locate(s.diagnose(ctx, err)))
+		return nil, s.invalid(s.diagnose(ctx, err))
 	}
 	if text, err := quietly(name, s.variable); err == nil {
 		name = text
@@ -110,17 +113,20 @@ func merge(ctx context.Context, opts LoadOptions) (*yaml.Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load compose file: %w", err)
 	}
+	if err := s.refused(ctx); err != nil {
+		return nil, err
+	}
 	model, name, err := s.tree(ctx, true)
 	if err != nil {
 		return nil, s.unmergeable(ctx, err)
 	}
 	model["name"] = name
-	var tree yaml.Node
-	if err := tree.Encode(model); err != nil {
+	tree, err := encode(model)
+	if err != nil {
 		return nil, fmt.Errorf("merge compose files: %w", err)
 	}
-	s.asWritten(&tree)
-	return &tree, nil
+	s.asWritten(tree)
+	return tree, nil
 }
 
 // unmergeable explains why the files are no one tree. Variables without a value are
@@ -130,12 +136,14 @@ func (s *source) unmergeable(ctx context.Context, err error) error {
 		return fmt.Errorf("load compose file: %w", context.Cause(ctx))
 	}
 	d := s.newDiagnosis()
-	if d.parse() {
+	if d.readable() {
+		d.prepare(ctx)
+		found, touched := d.problems, d.touched
 		d.variables()
-		d.problems, d.touched = nil, nil
-		d.checkRest(ctx, d.reduce(ctx))
+		d.problems, d.touched = found, touched
+		d.checkRest(ctx, d.reduce(ctx, nil)) // the error is of another way to load
 	}
-	return invalid(s.locate(d.orElse(err)))
+	return s.invalid(d.orElse(err))
 }
 
 // tree loads the files as one tree, literal with its references to variables in
@@ -159,9 +167,6 @@ func (s *source) tree(ctx context.Context, literal bool) (map[string]any, string
 // them; what comes from other files follows by name.
 func (s *source) asWritten(tree *yaml.Node) {
 	d := s.newDiagnosis()
-	if !d.parse() {
-		return
-	}
 	var written []*yaml.Node
 	for _, doc := range d.docs {
 		written = append(written, doc.root)

@@ -85,7 +85,7 @@ func TestReadOutline(t *testing.T) {
 	diff(t, got.Services["job"], spec.OutlineService{Profiles: []string{"jobs"}})
 
 	_, err = spec.ReadOutline(t.Context(), spec.LoadOptions{Content: []byte("services: {web: {imgae: x}}\n")})
-	diff(t, faults(t, err), []string{"services.web.imgae: is not a known key — correct its spelling, or remove it"})
+	diff(t, faults(t, err), []string{"services.web.imgae: is not a known key — did you mean image?"})
 }
 
 // Merged is one file with all that the others say, variables as they are and
@@ -108,7 +108,7 @@ func TestMerge(t *testing.T) {
 
 	_, err = spec.Merge(t.Context(), spec.LoadOptions{Content: []byte("services:\n  web:\n    imgae: ${X:?}\n    restart: sometimes\n")})
 	diff(t, faults(t, err), []string{
-		`services.web.imgae: is not a known key — correct its spelling, or remove it`,
+		`services.web.imgae: is not a known key — did you mean image?`,
 		`services.web.restart: "sometimes" is not a restart policy — use no, always, on-failure or unless-stopped`,
 	})
 }
@@ -130,7 +130,7 @@ func TestLoadContents(t *testing.T) {
 
 	opts.Contents["-"] = []byte("services:\n  web:\n    image: x\n    ports: [\"80:80\",\n      \"80:81\"]\n")
 	_, err = spec.Load(t.Context(), opts)
-	diff(t, faults(t, err), []string{"-:5: services.web.ports[1]: host port 80 is published by services.web.ports[0] too — publish one of them on another port"})
+	diff(t, faults(t, err), []string{"-:5:7: services.web.ports[1]: host port 80 is published by services.web.ports[0] too — publish one of them on another port"})
 }
 
 // A fault's place is the file that says it last, or what is around it.
@@ -143,14 +143,13 @@ func TestFaultsHaveAPlace(t *testing.T) {
 	one, two, bad := filepath.Join(dir, "one.yaml"), filepath.Join(dir, "two.yaml"), filepath.Join(dir, "bad.yaml")
 	_, err := spec.Load(t.Context(), spec.LoadOptions{Files: []string{one, two}, Name: "x"})
 	diff(t, faults(t, err), []string{
-		one + ":7: services.db.image: required variable A has no value — set it in the environment or in .env",
-		two + `:5: services.web.networks.gone: network "gone" is not declared — declare it under the top-level networks`,
-		two + `:4: services.web.restart: "sometimes" is not a restart policy — use no, always, on-failure or unless-stopped`,
+		one + ":7:5: services.db.image: required variable A has no value — set it in the environment or in .env",
+		two + `:4:5: services.web.restart: "sometimes" is not a restart policy — use no, always, on-failure or unless-stopped`,
+		two + `:5:5: services.web.networks.gone: network "gone" is not declared — declare it under the top-level networks`,
 	})
 	_, err = spec.Load(t.Context(), spec.LoadOptions{Files: []string{one, bad}, Name: "x"})
 	diff(t, faults(t, err), []string{
-		bad + ": not YAML: line 4: mapping values are not allowed in this context",
-		"services.db.image: required variable A is missing a value",
+		bad + ":4:6: not YAML: there is a colon where no key can be — indent the keys of one mapping alike, and put a value with a colon in quotes",
 	})
 }
 

@@ -4,7 +4,7 @@ import "slices"
 
 // RedisOptions are the choices of NewRedis; the zero value is a good one.
 type RedisOptions struct {
-	// Image replaces redis:7-alpine.
+	// Image replaces redis:7-alpine. It has to have the official image's user, redis.
 	Image Value
 	// Port is the port on the host. Empty: ${REDIS_PORT:-6379}.
 	Port Value
@@ -12,12 +12,16 @@ type RedisOptions struct {
 	HostIP Value
 	// Volume holds the data. Nil: a new volume <name>-storage.
 	Volume *Volume
+	// Memory is what the server may use; the data is all in memory. Empty:
+	// ${REDIS_MEMORY:-2g}.
+	Memory Value
 	// Networks are those to join.
 	Networks []*Network
 }
 
-// Redis is a Redis server that writes each change to its volume. All fields of
-// the service are open to change.
+// Redis is a Redis server that writes each change to its volume. It is locked down:
+// no root, no capabilities, nothing to write to but its volume and memory. All fields
+// of the service are open to change.
 type Redis struct {
 	*Service
 	// Data is mounted at /data.
@@ -47,6 +51,15 @@ func NewRedis(name string, opts RedisOptions) *Redis {
 		// Without -e, redis-cli exits 0 while the server still loads its file.
 		Healthcheck: NewHealthcheck(CmdTest("redis-cli", "-e", "ping")),
 		Restart:     RestartUnlessStopped,
+		// The image's entry point needs root only to become this user, which owns
+		// the data since the volume was made.
+		User:        "redis",
+		ReadOnly:    true,
+		Tmpfs:       []string{"/tmp"},
+		CapDrop:     []string{"ALL"},
+		SecurityOpt: []string{"no-new-privileges:true"},
+		MemLimit:    orElse(opts.Memory, FromEnvOr("REDIS_MEMORY", "2g")),
+		PidsLimit:   256,
 	}
 	return r
 }

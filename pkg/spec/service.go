@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"strconv"
 	"time"
+
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 // Service describes the containers of one service. It needs an Image, a Build
@@ -73,17 +75,30 @@ type Service struct {
 	// StopGracePeriod is the time it gets before it is killed. Zero: 10 s.
 	StopGracePeriod time.Duration
 
-	// ReadOnly mounts the container's root file system read-only.
+	// ReadOnly mounts the container's root file system read-only. Docker Compose
+	// cannot start such a service with a secret or config that comes from no file.
+	// So with one it is written as an extension, which stackctl follows and Docker
+	// Compose does not know: see [ServiceExtension].
 	ReadOnly bool
 	// CapDrop and CapAdd change the kernel capabilities: "ALL", "NET_ADMIN".
 	CapDrop []string
 	CapAdd  []string
 	// SecurityOpt are security options: "no-new-privileges:true".
 	SecurityOpt []string
+	// MemLimit is the memory that the container may use, files in memory
+	// included: "512m", "2g". Empty: as much as there is.
+	MemLimit Value
+	// PidsLimit is the number of processes and threads that it may have. Zero: as
+	// many as the engine allows.
+	PidsLimit int
+	// ShmSize is the size of /dev/shm: "256m". Empty: the engine's, 64 MB.
+	ShmSize Value
 
 	// Labels are put on the containers.
 	Labels map[string]Value
-	// Extra holds compose keys that have no field here, such as "mem_limit" or
+	// Allow says which findings of package safety are meant.
+	Allow Allowed
+	// Extra holds compose keys that have no field here, such as "sysctls" or
 	// "logging", as they are written in a compose file: a $ in a string refers
 	// to a variable, a Value means what it always does.
 	Extra map[string]any
@@ -99,6 +114,16 @@ type Dependable interface {
 	asService() *Service
 }
 
+// ServiceExtension is the key of the compose extension of a service for what
+// Docker Compose cannot do. Its field ServiceExtensionReadOnly, when true, means what
+// read_only does: the engine writes nothing to a read-only root, so Docker Compose
+// refuses it beside files that it would have to copy there, and stackctl puts them
+// into a volume.
+const (
+	ServiceExtension         = safety.Extension
+	ServiceExtensionReadOnly = safety.ExtensionReadOnly
+)
+
 // BuildExtension is the key of the compose extension under a service's build
 // section that tells stackctl how else the image can be made. Docker Compose
 // ignores it. Its field BuildExtensionGo names a Go package by its directory,
@@ -108,6 +133,10 @@ const (
 	BuildExtension   = "x-stackctl"
 	BuildExtensionGo = "go"
 )
+
+// Allowed are findings of package safety that are meant: why, by rule. A reason may
+// be empty. In a compose file they are at x-stackctl.allow.
+type Allowed map[safety.Rule]string
 
 // Build says how an image is made.
 type Build struct {
@@ -194,6 +223,9 @@ func Mounted(v *Volume, target string) Mount {
 func Bind(hostPath Value, target string) Mount {
 	return Mount{HostPath: hostPath, Target: target}
 }
+
+// secretsFolder is where secrets are in a container.
+const secretsFolder = "/run/secrets/"
 
 // SecretMount makes a secret readable in a container.
 type SecretMount struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/stackctl/stackctl/pkg/spec"
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -97,7 +98,7 @@ func everything() *spec.Stack {
 		Health:      spec.ShellTest("curl -f localhost:8080/$PATH_TO_HEALTH"),
 		Networks:    []*spec.Network{front, back, shared},
 	})
-	app.Secrets = []spec.SecretMount{spec.MountSecret(token), {Secret: key, Target: "/etc/key.pem", UID: "65532", GID: "65532", Mode: 0o400}}
+	app.Secrets = []spec.SecretMount{spec.MountSecret(token), spec.MountSecret(db.Secret), {Secret: key, Target: "/etc/key.pem", UID: "65532", GID: "65532", Mode: 0o400}}
 	app.Configs = []spec.ConfigMount{spec.MountConfig(limits, "/etc/limits.conf"), {Config: motd}, {Config: flags, Target: "/flags", Mode: 0o440}}
 	app.NetworkOptions = map[*spec.Network]map[string]any{back: {"aliases": []string{"orders"}, "priority": 10}}
 	app.Mounts = []spec.Mount{
@@ -114,6 +115,7 @@ func everything() *spec.Stack {
 	app.Tmpfs = []string{"/tmp"}
 	app.StopGracePeriod = 90e9
 	app.Labels = map[string]spec.Value{"team": "orders"}
+	app.Allow = spec.Allowed{safety.ExposedDatabase: "9200 is no database, and $5 no variable", safety.HostPath: ""}
 	web := &spec.Service{
 		Name: "web", Build: &spec.Build{Context: "./web"},
 		Ports:         []spec.Port{spec.Publish(spec.FromEnvOr("WEB_PORT", "8081"), 80), spec.PublishLocally("8443", 443)},
@@ -137,6 +139,7 @@ func everything() *spec.Stack {
 		},
 	}
 	stack := spec.New("everything", web, app, migrate, db, cache, front, back, shared, uploads, old, token, key, limits, motd, flags, known)
+	stack.Allow = spec.Allowed{safety.LatestTag: ""}
 	stack.Extra = map[string]any{"x-team": map[string]any{"name": "orders", "note": " \n kept as it is"}}
 	return stack
 }

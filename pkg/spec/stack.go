@@ -17,6 +17,9 @@ type Stack struct {
 	Secrets  []*Secret
 	Configs  []*Config
 
+	// Allow says which findings of package safety are meant, in all services.
+	Allow Allowed
+
 	// Extra holds top-level compose keys that have no field here: "x-team",
 	// "include"; see Service.Extra.
 	Extra map[string]any

@@ -16,23 +16,26 @@ type Problem struct {
 	Message string
 	// Hint says how to mend it. Empty if the message says it already.
 	Hint string
-	// File is the compose file that it is in, and Line the line there, counted
-	// from 1. Empty and 0 if that is not known, as for a stack in Go.
-	File string
-	Line int
+	// File is the compose file that it is in, and Line and Column the place there,
+	// counted from 1. Empty and 0 if that is not known, as for a stack in Go.
+	File         string
+	Line, Column int
 }
 
-// String returns the problem in one line: "file:line: path: message — hint".
+// String returns the problem in one line: "file:line:column: path: message — hint".
 func (p Problem) String() string {
 	s := p.Message
 	if p.Path != "" {
 		s = p.Path + ": " + s
 	}
-	switch {
-	case p.File != "" && p.Line > 0:
-		s = p.File + ":" + strconv.Itoa(p.Line) + ": " + s
-	case p.File != "":
-		s = p.File + ": " + s
+	if p.File != "" {
+		at := p.File
+		for _, n := range []int{p.Line, p.Column} {
+			if n > 0 {
+				at += ":" + strconv.Itoa(n)
+			}
+		}
+		s = at + ": " + s
 	}
 	if p.Hint != "" {
 		s += " — " + p.Hint
@@ -40,7 +43,8 @@ func (p Problem) String() string {
 	return s
 }
 
-// ValidationError holds every problem of a stack, sorted by path.
+// ValidationError holds every problem of a stack, in the order of the files and of
+// the places in them; where there is no file, in that of the paths.
 type ValidationError struct {
 	Problems []Problem
 }
@@ -67,9 +71,9 @@ func invalid(problems []Problem) error {
 func tidy(problems []Problem) []Problem {
 	sorted := slices.Clone(problems)
 	slices.SortStableFunc(sorted, func(a, b Problem) int {
-		return cmp.Or(comparePaths(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+		return cmp.Or(comparePaths(a.Path, b.Path), cmp.Compare(a.Message, b.Message), cmp.Compare(a.File, b.File), a.Line-b.Line)
 	})
 	return slices.CompactFunc(sorted, func(a, b Problem) bool {
-		return a.Path == b.Path && a.Message == b.Message
+		return a.Path == b.Path && a.Message == b.Message && a.File == b.File && a.Line == b.Line
 	})
 }

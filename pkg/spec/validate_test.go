@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stackctl/stackctl/pkg/spec"
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 // Each case is one stack; all of its faults are reported, and nothing else.
@@ -20,6 +21,22 @@ func TestStackFaults(t *testing.T) {
 			func() *spec.Stack { return spec.New("") },
 			[]string{
 				`services: there is no service — pass one to spec.New`,
+			},
+		},
+		{
+			"what is allowed",
+			func() *spec.Stack {
+				web := image("web")
+				web.Allow = spec.Allowed{safety.Privileged: "", "lastest-tag": "why"}
+				web.Extra = map[string]any{"x-stackctl": map[string]any{}}
+				stack := spec.New("p", web)
+				stack.Allow = spec.Allowed{"privilege": ""}
+				return stack
+			},
+			[]string{
+				`services.web.x-stackctl: is set by a field and in Extra — keep one of them`,
+				`services.web.x-stackctl.allow.lastest-tag: there is no rule "lastest-tag" — the nearest is latest-tag`,
+				`x-stackctl.allow.privilege: there is no rule "privilege" — the nearest is privileged`,
 			},
 		},
 		{
@@ -177,7 +194,7 @@ func TestStackFaults(t *testing.T) {
 				`services.web.depends_on.db: waits until "db" is healthy, but that has no healthcheck — give services.db a healthcheck, or depend on it with condition service_started`,
 				`services.web.environment.PW: required variable PW has no value — set PW in .env`,
 				`services.web.healthcheck.start_interval: has no effect without start_period — set start_period, or remove start_interval`,
-				`services.web.mem_limt: is not a known key — correct its spelling, or remove it`,
+				`services.web.mem_limt: is not a known key — did you mean mem_limit?`,
 				`services.web.networks[0]: network "back" is not declared — pass it to spec.New too`,
 				`services.web.restart: "sometimes" is not a restart policy — use no, always, on-failure or unless-stopped`,
 			},

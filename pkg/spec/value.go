@@ -146,6 +146,15 @@ func referenceFault(ref string) string {
 	return ""
 }
 
+// variable gives the name of the variable that the value is, where it is nothing but
+// one without a default.
+func (v Value) variable() (string, bool) {
+	ref, opened := strings.CutPrefix(string(v), refOpen)
+	ref, closed := strings.CutSuffix(ref, refClose)
+	name, text, special := strings.Cut(ref, ":")
+	return name, opened && closed && isVariable(name) && (!special || strings.HasPrefix(text, "?") && !strings.Contains(text, nul))
+}
+
 func isVariable(name string) bool {
 	for i := range len(name) {
 		c := name[i]

@@ -10,7 +10,9 @@ type WebStackOptions struct {
 
 // WebStack returns the built-in stack: a web app in Go with PostgreSQL and
 // Redis. The variables WEBAPP_PORT, POSTGRES_PORT, REDIS_PORT, POSTGRES_DB,
-// POSTGRES_USER and POSTGRES_PASSWORD feed it; only the password has no default.
+// POSTGRES_USER, POSTGRES_PASSWORD, WEBAPP_MEMORY, POSTGRES_MEMORY and REDIS_MEMORY
+// feed it; only the password has no default. The password reaches the containers as a
+// file.
 func WebStack(opts WebStackOptions) *Stack {
 	backend := &Network{Name: "backend-network", Driver: "bridge"}
 
@@ -18,6 +20,8 @@ func WebStack(opts WebStackOptions) *Stack {
 		Database: FromEnvOr("POSTGRES_DB", "myapp"),
 		Volume:   &Volume{Name: "postgres-storage"},
 		Networks: []*Network{backend},
+
+		PasswordSecret: &Secret{Name: "postgres-password", Variable: "POSTGRES_PASSWORD"},
 	})
 	cache := NewRedis("cache", RedisOptions{
 		Volume:   &Volume{Name: "redis-storage"},
@@ -32,6 +36,8 @@ func WebStack(opts WebStackOptions) *Stack {
 		Port:          FromEnvOr("WEBAPP_PORT", "5003"),
 		ContainerPort: 5000,
 		Environment:   MergeEnv(database.EnvFor(), cache.EnvFor()),
+		Secrets:       database.SecretMounts(),
+		Memory:        FromEnvOr("WEBAPP_MEMORY", "512m"),
 		DependsOn:     []Dependency{Healthy(database), Healthy(cache)},
 		Health:        CmdTest("/webapp", "healthcheck"),
 		Networks:      []*Network{backend},

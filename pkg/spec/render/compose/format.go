@@ -33,6 +33,10 @@ func arrange(tree *yaml.Node) (*yaml.Node, error) {
 	if tree.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("print compose file: the document is not a mapping")
 	}
+	// The reader of YAML knows aliases that stand for themselves, or for too much.
+	if err := tree.Decode(new(any)); err != nil {
+		return nil, fmt.Errorf("print compose file: %w", err)
+	}
 	root := object{clone(tree)}
 	for _, section := range root.keys() {
 		if section != "services" && isBlank(root.get(section)) {
@@ -112,10 +116,11 @@ func quote(n *yaml.Node) {
 
 // isBlockText reports whether text of several lines, which the encoder prints
 // as a block scalar, is read back from one: its first line must not begin with
-// white space, from which the block's indentation would be guessed, and it must
-// not break lines in the ways that only some readers know.
+// white space, from which the block's indentation would be guessed, it must not
+// break lines in the ways that only some readers know, and it must not end with
+// empty lines, to which those after the block would count.
 func isBlockText(s string) bool {
-	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n") && !strings.ContainsAny(s, "\u0085\u2028\u2029")
+	return !strings.Contains(s, "\n") || !strings.ContainsAny(s[:1], " \t\n") && !strings.HasSuffix(s, "\n\n") && !strings.ContainsAny(s, "\u0085\u2028\u2029")
 }
 
 // quoteKeys puts keys of several lines in quotes, for they have no block to be in.

@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -466,6 +467,30 @@ func TestFormatRefusesWhatIsNoDocument(t *testing.T) {
 			t.Errorf("%q: got %q, want an error", text, got)
 		}
 	}
+}
+
+// An alias that is part of what it stands for has no end, and aliases of aliases may
+// as well have none.
+func TestFormatRefusesEndlessAliases(t *testing.T) {
+	bomb := "x-0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+	for i := range 9 {
+		bomb += fmt.Sprintf("x-%d: &a%d [%s]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 10))
+	}
+	for _, text := range []string{"a: &a [*a]", "a: &a {b: *a}", bomb} {
+		if got, err := compose.Format(parse(t, text)); err == nil {
+			t.Errorf("%.60q: got %.60q, want an error", text, got)
+		}
+	}
+}
+
+// Text keeps the empty lines at its end, also where an empty line follows it.
+func TestFormatKeepsEmptyLinesAtTheEnd(t *testing.T) {
+	want := load(t, service("image: i\nlabels: {l: \"a\\n\\n\\n\"}")+"networks: {default: {}}\n")
+	text, err := compose.Format(parse(t, service("image: i\nlabels: {l: \"a\\n\\n\\n\"}")+"networks: {default: {internal: false}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, load(t, string(text)).Services, want.Services)
 }
 
 func TestProject(t *testing.T) {

@@ -23,6 +23,7 @@ func serviceOrder() []string {
 		"depends_on", "healthcheck", "restart", "scale", "deploy",
 		"stop_signal", "stop_grace_period", "init",
 		"user", "working_dir", "read_only", "cap_drop", "cap_add", "security_opt", "privileged",
+		"mem_limit", "pids_limit", "shm_size",
 		"logging", "labels",
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/stackctl/stackctl/pkg/spec/render/compose"
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 // Program returns the Go source of a main package that prints the compose file
@@ -194,12 +195,19 @@ func (p *writer) result() (string, error) {
 		}
 	}
 	extra := extras{}
+	var assigned string
 	name, isPlain := plain(p.root.get("name"))
 	for _, key := range p.root.keys() {
 		switch key {
 		case "services", "networks", "volumes", "secrets", "configs":
 		case "name":
 			if !isPlain {
+				extra.add(p.root, key)
+			}
+		case safety.Extension:
+			if allow, ok := p.allowed(p.root.get(key)); ok {
+				assigned += p.root.above(key) + p.names.stack + ".Allow = " + allow.text(0) + "\n"
+			} else {
 				extra.add(p.root, key)
 			}
 		default:
@@ -211,9 +219,11 @@ func (p *writer) result() (string, error) {
 		stack = "spec.New(" + strings.Join(append([]string{quote(name)}, rows...), ",\n") + ",\n)"
 	}
 	fields, err := extra.fields()
-	if err != nil || fields == nil {
+	if fields != nil {
+		assigned += p.names.stack + ".Extra = " + fields[0].value.text(0) + "\n"
+	}
+	if assigned == "" || err != nil {
 		return "return " + stack + "\n", err
 	}
-	return p.names.stack + " := " + stack + "\n" +
-		p.names.stack + ".Extra = " + fields[0].value.text(0) + "\nreturn " + p.names.stack + "\n", nil
+	return p.names.stack + " := " + stack + "\n" + assigned + "return " + p.names.stack + "\n", nil
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
 // key is a key of a compose file that package spec has a field for. write
@@ -47,7 +49,11 @@ func serviceKeys() []key {
 		{"cap_drop", "CapDrop", (*writer).texts},
 		{"cap_add", "CapAdd", (*writer).texts},
 		{"security_opt", "SecurityOpt", (*writer).texts},
+		{"mem_limit", "MemLimit", (*writer).value},
+		{"pids_limit", "PidsLimit", (*writer).number},
+		{"shm_size", "ShmSize", (*writer).value},
 		{"labels", "Labels", (*writer).labels},
+		{safety.Extension, "Allow", (*writer).allowed},
 	}
 }
 
@@ -80,7 +86,11 @@ func (p *writer) typed(o object, keys []key) ([]field, error) {
 }
 
 func (p *writer) service(o object) ([]field, error) {
-	fields, err := p.typed(o, serviceKeys())
+	keys := serviceKeys()
+	if p.hasCopies(o) {
+		o, keys = p.asExtension(o, keys)
+	}
+	fields, err := p.typed(o, keys)
 	if options, ok := p.networkOptions(o.object("networks")); ok {
 		at := slices.IndexFunc(fields, func(f field) bool { return f.key == "Networks" })
 		if at >= 0 {
@@ -88,6 +98,58 @@ func (p *writer) service(o object) ([]field, error) {
 		}
 	}
 	return fields, err
+}
+
+// hasCopies says that a secret or config of the service is in no file on the host,
+// as package spec sees it.
+func (p *writer) hasCopies(o object) bool {
+	of := func(section string, write func(*writer, *yaml.Node) (expr, bool), sources ...string) bool {
+		items := o.get(section)
+		if items == nil {
+			return false
+		}
+		if _, typed := write(p, items); !typed {
+			return false
+		}
+		return slices.ContainsFunc(items.Content, func(item *yaml.Node) bool {
+			if source := asObject(item).get("source"); source != nil {
+				item = source
+			}
+			declared := p.root.object(section).object(item.Value)
+			return !declared.has("file") && slices.ContainsFunc(sources, func(source string) bool {
+				text, ok := plain(declared.get(source))
+				return ok && text != "" || source == "content" && isText(declared.get(source))
+			})
+		})
+	}
+	return of("secrets", (*writer).secretMounts, "environment") || of("configs", (*writer).configMounts, "environment", "content")
+}
+
+// asExtension makes a service that says x-stackctl: {read_only: true} one that says
+// read_only, and takes the field from the keys of one that says read_only itself: with
+// copies, package spec writes the field as the extension.
+func (p *writer) asExtension(o object, keys []key) (object, []key) {
+	extension := o.object(safety.Extension)
+	if o.has("read_only") || !isTrue(extension.get(safety.ExtensionReadOnly)) {
+		return o, slices.DeleteFunc(keys, func(k key) bool { return k.name == "read_only" })
+	}
+	rest := without(extension, safety.ExtensionReadOnly)
+	if rest.keys() != nil {
+		if _, typed := p.allowed(rest.node); !typed {
+			return o, keys // as a whole in Extra
+		}
+	}
+	at := o.index(safety.Extension)
+	said := object{&yaml.Node{Kind: yaml.MappingNode, Content: slices.Clone(o.node.Content)}}
+	readOnly := &yaml.Node{Kind: yaml.ScalarNode, Value: "read_only"}
+	if rest.keys() == nil {
+		readOnly.HeadComment, readOnly.LineComment = o.node.Content[at].HeadComment, o.node.Content[at].LineComment
+		said.node.Content[at], said.node.Content[at+1] = readOnly, extension.get(safety.ExtensionReadOnly)
+		return said, keys
+	}
+	said.node.Content[at+1] = rest.node
+	said.node.Content = append(said.node.Content, readOnly, extension.get(safety.ExtensionReadOnly))
+	return said, keys
 }
 
 func (p *writer) network(o object) ([]field, error) {
@@ -161,6 +223,44 @@ func (p *writer) goPackage(n *yaml.Node) (expr, bool) {
 		return expr{}, false
 	}
 	return p.plain(asObject(n).get("go"))
+}
+
+// allowed writes what package spec writes back as it is: rules that there are, sorted,
+// as a list when none has a reason.
+func (p *writer) allowed(n *yaml.Node) (expr, bool) {
+	if o := asObject(n); !slices.Equal(o.keys(), []string{safety.ExtensionAllow}) {
+		return expr{}, false
+	}
+	allow := asObject(n).get(safety.ExtensionAllow)
+	reasons := map[string]string{}
+	ids := asObject(allow).keys()
+	for _, id := range ids {
+		reason := asObject(allow).get(id)
+		if isNull(reason) {
+			continue
+		}
+		text, ok := plain(reason)
+		if !ok || text == "" {
+			return expr{}, false
+		}
+		reasons[id] = text
+	}
+	if allow.Kind == yaml.SequenceNode {
+		for _, item := range allow.Content {
+			ids = append(ids, item.Value)
+		}
+	}
+	if ids == nil || allow.Kind == yaml.MappingNode && len(reasons) == 0 {
+		return expr{}, false
+	}
+	var fields []field
+	for i, id := range ids {
+		if !safety.Known(id) || i > 0 && ids[i-1] >= id {
+			return expr{}, false
+		}
+		fields = append(fields, field{key: quote(id), value: atom(quote(reasons[id]))})
+	}
+	return composite("spec.Allowed", fields...), true
 }
 
 func (p *writer) dependsOn(n *yaml.Node) (expr, bool) {
