@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -432,6 +433,86 @@ func TestNetworkMadeAnew(t *testing.T) {
 	up(t, e, strings.Replace(before, "back: {}", "back: {internal: true}", 1), runner.UpOptions{})
 	if again := calls(e); len(again) != 0 {
 		t.Errorf("a second up did %v", again)
+	}
+}
+
+// A run that ends while it makes a network anew leaves nobody off the network: the
+// next one is not about orphans.
+func TestNetworkOfARunThatEnds(t *testing.T) {
+	const before = `{services: {web: {image: web, networks: [back]}, old: {image: db, networks: [back]}}, networks: {back: {}}}`
+	after := project(t, `{services: {web: {image: web, networks: [back]}}, networks: {back: {internal: true}}}`)
+	for _, method := range []string{"Disconnect", "RemoveNetwork", "CreateNetwork", "Connect"} {
+		for _, nth := range []int{1, 2} {
+			t.Run(fmt.Sprint(method, nth), func(t *testing.T) {
+				e := newEngine()
+				up(t, e, before, runner.UpOptions{})
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				var seen atomic.Int32
+				e.FailWith(func(c enginetest.Call) error {
+					if c.Method == method && int(seen.Add(1)) == nth {
+						cancel(errors.New("interrupted"))
+						return errors.New("out of order")
+					}
+					return nil
+				})
+				if _, err := runner.New(e).Up(ctx, after, runner.UpOptions{}); err == nil && int(seen.Load()) >= nth {
+					t.Fatal("the run ended well")
+				}
+				networks, err := e.Networks(t.Context())
+				if err != nil || len(networks) != 1 {
+					t.Fatal(networks, err)
+				}
+				all, err := e.Containers(t.Context(), "shop")
+				if err != nil || len(all) != 2 {
+					t.Fatal(all, err)
+				}
+				for _, c := range all {
+					if diff := cmp.Diff(map[string]string{"shop_back": networks[0].ID}, c.Networks); diff != "" {
+						t.Errorf("%s (-want +got):\n%s", c.Name, diff)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A name that a container is to have is freed before, whoever of the project has it.
+func TestNameOfAnotherContainer(t *testing.T) {
+	for _, test := range []struct {
+		name, before, after string
+		opts                runner.UpOptions
+	}{
+		{
+			"one that is removed", "old: {image: web, container_name: main}", "new: {image: web, container_name: main}",
+			runner.UpOptions{RemoveOrphans: true},
+		},
+		{
+			"two that change names", "a: {image: web, container_name: main}, b: {image: web, container_name: other}",
+			"a: {image: web, container_name: other}, b: {image: web, container_name: main}",
+			runner.UpOptions{},
+		},
+		{
+			"one that gets another", "b: {image: web, container_name: main}",
+			"a: {image: web, container_name: main}, b: {image: web, environment: {A: b}}",
+			runner.UpOptions{},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := newEngine()
+			up(t, e, "{services: {"+test.before+"}}", runner.UpOptions{})
+			up(t, e, "{services: {"+test.after+"}}", test.opts)
+			if again := up(t, e, "{services: {"+test.after+"}}", test.opts); !again.Plan.Empty() {
+				t.Errorf("not settled:\n%s", again.Plan)
+			}
+		})
+	}
+	e := newEngine()
+	up(t, e, "{services: {old: {image: web, container_name: main}}}", runner.UpOptions{})
+	e.ForgetCalls()
+	_, err := runner.New(e).Up(t.Context(), project(t, "{services: {new: {image: web, container_name: main}}}"), runner.UpOptions{})
+	if !errors.Is(err, plan.ErrConflict) || len(calls(e)) > 0 {
+		t.Errorf("the name of an orphan that stays: %v, %v", err, calls(e))
 	}
 }
 

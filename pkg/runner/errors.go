@@ -42,6 +42,9 @@ type FailedError struct {
 	// Rollback is why that could not be done for the others; nil when it was, or
 	// was not asked for.
 	Rollback error
+	// Engine is why the engine cannot be asked any more, or was gone for a moment: it
+	// was stopped or restarted meanwhile. Nil when it was there all the time.
+	Engine error
 }
 
 func (e *FailedError) Error() string {
@@ -52,6 +55,9 @@ func (e *FailedError) Error() string {
 	if e.Rollback != nil {
 		lines = append(lines, e.Rollback.Error())
 	}
+	if e.Engine != nil {
+		lines = append(lines, e.Engine.Error())
+	}
 	return strings.Join(lines, "\n")
 }
 
@@ -60,6 +66,9 @@ func (e *FailedError) Unwrap() []error {
 	var errs []error
 	for _, f := range e.Failures {
 		errs = append(errs, f.Err)
+	}
+	if e.Engine != nil {
+		errs = append(errs, e.Engine)
 	}
 	return errs
 }

@@ -120,7 +120,7 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 				return nil
 			}
 			if err != nil {
-				return err
+				return r.followed(ctx, err)
 			}
 			alive := false
 			for _, c := range now {
@@ -136,7 +136,9 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 				}
 			}
 			if !alive {
-				return nil
+				// An engine that is stopped ends its containers first.
+				_, err := r.engine.Now(ctx)
+				return r.followed(ctx, err)
 			}
 		case e, open := <-events:
 			switch {
@@ -154,6 +156,14 @@ func (r *Runner) followLogs(ctx context.Context, project string, o LogOptions, e
 			}
 		}
 	}
+}
+
+// followed is the end of a follow for a reason.
+func (r *Runner) followed(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("follow logs: %w", err)
+	}
+	return nil
 }
 
 // follower reads several logs at once.

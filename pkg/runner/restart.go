@@ -23,10 +23,11 @@ type RestartOptions struct {
 
 // Restart stops the project's containers, each after those that depend on it, and
 // starts them again, each when what it depends on is as its condition wants it.
-// The error is [ErrNoContainer] where there is nothing to restart, and otherwise
+// The error is [ErrNoContainer] where there is nothing to restart, wraps
+// [plan.ErrIncomplete] where a container may lack configs or secrets, and is otherwise
 // as Up's.
 func (r *Runner) Restart(ctx context.Context, project string, o RestartOptions) (*Report, error) {
-	return r.runContainers(ctx, project, 0, func() (*plan.Plan, error) { return r.PlanRestart(ctx, project, o) })
+	return r.runContainers(ctx, "restart", project, 0, func() (*plan.Plan, error) { return r.PlanRestart(ctx, project, o) })
 }
 
 // PlanRestart says what Restart would do, and changes nothing.

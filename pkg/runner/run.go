@@ -104,6 +104,11 @@ func (r *Runner) Run(ctx context.Context, p *types.Project, service string, o Ru
 	for _, warning := range warnings {
 		r.warn("%s", warning)
 	}
+	release, err := r.hold(ctx, info, p.Name, "run")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	observed, err := observer.Observe(ctx, r.engine, observer.WantOf(desired))
 	if err == nil {
 		err = observer.Compare(ctx, r.engine, desired, &observed)
@@ -138,7 +143,7 @@ func (r *Runner) Run(ctx context.Context, p *types.Project, service string, o Ru
 	if o.Detach {
 		err = r.engine.StartContainer(context.WithoutCancel(ctx), spec.Name)
 	} else {
-		result.ExitCode, err = r.attend(ctx, spec.Name, o)
+		result.ExitCode, err = r.attend(ctx, spec.Name, o, release) // it may go on for days
 	}
 	switch {
 	case errors.Is(err, engine.ErrDetached):
@@ -158,9 +163,9 @@ func isCreated(outcomes []Outcome, name string) bool {
 	})
 }
 
-// attend starts a container and stays until it ends. The end of ctx becomes a
-// signal for the container; without one it is the end of the stay.
-func (r *Runner) attend(ctx context.Context, name string, o RunOptions) (int, error) {
+// attend starts a container, calls started, and stays until it ends. The end of ctx
+// becomes a signal for the container; without one it is the end of the stay.
+func (r *Runner) attend(ctx context.Context, name string, o RunOptions, started func()) (int, error) {
 	stay, leave := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer leave(nil)
 	over := make(chan struct{})
@@ -183,7 +188,7 @@ func (r *Runner) attend(ctx context.Context, name string, o RunOptions) (int, er
 			leave(err)
 		}
 	})
-	code, err := r.engine.StartAttached(stay, name, o.Streams)
+	code, err := r.engine.StartAttached(stay, name, o.Streams, started)
 	close(over)
 	forwarding.Wait()
 	return code, err

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -21,6 +20,8 @@ type Runner struct {
 	sink   event.Sink
 	now    func() time.Time
 	cache  string
+	// lockWait is zero for no bound.
+	lockWait time.Duration
 }
 
 // Option changes a Runner.
@@ -36,7 +37,16 @@ func WithClock(now func() time.Time) Option { return func(r *Runner) { r.now = n
 // there, a Runner remembers what went into the images that it builds with the Go
 // toolchain, and does not build them again before that changes. The default is to
 // build every time.
+//
+// Of all Runners with the same folder, in this process and in others, one at a time
+// changes a project of an engine: the others wait for it. Those without a folder do
+// not know of each other.
 func WithCache(dir string) Option { return func(r *Runner) { r.cache = dir } }
+
+// WithLockWait bounds how long a verb waits for another that is at work on the same
+// project; the error is a *[LockedError] then. Zero, the default, waits until the
+// context ends.
+func WithLockWait(d time.Duration) Option { return func(r *Runner) { r.lockWait = d } }
 
 // New makes a Runner for an engine, such as docker.New gives.
 func New(e engine.Engine, opts ...Option) *Runner {
@@ -84,22 +94,4 @@ func (r *Runner) Plan(ctx context.Context, p *types.Project, o UpOptions) (*plan
 	}
 	_, _, todo, err := r.decide(ctx, p, info, o)
 	return todo, err
-}
-
-// PlanDown says what Down would do, and changes nothing.
-func (r *Runner) PlanDown(ctx context.Context, project string, o DownOptions) (*plan.Plan, error) {
-	if project == "" {
-		return nil, fmt.Errorf("down: no project named")
-	}
-	want := observer.Want{Project: project}
-	if o.Images != RemoveNoImages {
-		for _, service := range o.Services {
-			want.Images = append(want.Images, plan.LocalImage(project, service))
-		}
-	}
-	observed, err := observer.Observe(ctx, r.engine, want)
-	if err != nil {
-		return nil, err
-	}
-	return plan.Teardown(observed, o)
 }

@@ -24,9 +24,10 @@ type StartOptions struct {
 
 // Start starts the project's containers that do not run, each when what it
 // depends on is as its condition wants it. It makes nothing: the error is
-// [ErrNoContainer] where there is nothing to start, and otherwise as Up's.
+// [ErrNoContainer] where there is nothing to start, wraps [plan.ErrIncomplete] where a
+// container may lack configs or secrets, and is otherwise as Up's.
 func (r *Runner) Start(ctx context.Context, project string, o StartOptions) (*Report, error) {
-	return r.runContainers(ctx, project, o.WaitTimeout, func() (*plan.Plan, error) { return r.PlanStart(ctx, project, o) })
+	return r.runContainers(ctx, "start", project, o.WaitTimeout, func() (*plan.Plan, error) { return r.PlanStart(ctx, project, o) })
 }
 
 // PlanStart says what Start would do, and changes nothing.

@@ -23,7 +23,7 @@ type StopOptions = plan.StopOptions
 // Stop stops the project's containers, each after those that depend on it, and
 // removes nothing: Up starts them again.
 func (r *Runner) Stop(ctx context.Context, project string, o StopOptions) (*Report, error) {
-	return r.runContainers(ctx, project, 0, func() (*plan.Plan, error) { return r.PlanStop(ctx, project, o) })
+	return r.runContainers(ctx, "stop", project, 0, func() (*plan.Plan, error) { return r.PlanStop(ctx, project, o) })
 }
 
 // PlanStop says what Stop would do, and changes nothing.

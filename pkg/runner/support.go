@@ -19,11 +19,14 @@ import (
 // on one engine, each with the reason.
 type UnsupportedError = support.Error
 
+// FieldWarning names a field that means nothing on one engine, with the reason.
+type FieldWarning = support.Warning
+
 // decide makes the plan of Up, after a look at every field of the project. What is
 // ignored becomes a warning of the plan.
 func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info, o UpOptions) (state.Desired, state.Observed, *plan.Plan, error) {
 	var (
-		warnings    []string
+		warnings    []FieldWarning
 		unsupported error
 		check       sync.WaitGroup
 	)
@@ -42,7 +45,7 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 	if err != nil {
 		return desired, observed, nil, err
 	}
-	todo.Warnings = slices.Concat(warnings, more, todo.Warnings)
+	todo.Warnings = slices.Concat(texts(warnings), texts(more), todo.Warnings)
 	return desired, observed, todo, nil
 }
 
@@ -50,7 +53,7 @@ func (r *Runner) decide(ctx context.Context, p *types.Project, info engine.Info,
 // engine: it is what Up says before it changes anything, less what depends on the
 // engine's release. The error is an *UnsupportedError; the warnings name what is
 // ignored.
-func CheckFields(p *types.Project) (warnings []string, err error) {
+func CheckFields(p *types.Project) (warnings []FieldWarning, err error) {
 	all := &UnsupportedError{}
 	warnings, err = support.Check(p, "")
 	if err := all.Add(err); err != nil {
@@ -66,8 +69,17 @@ func CheckFields(p *types.Project) (warnings []string, err error) {
 	return warnings, all.OrNil()
 }
 
+// texts spells warnings out for a plan.
+func texts(warnings []FieldWarning) []string {
+	var out []string
+	for _, w := range warnings {
+		out = append(out, w.String())
+	}
+	return out
+}
+
 // checkBuilds looks at the fields of what a plan builds.
-func checkBuilds(todo *plan.Plan, info engine.Info) (warnings []string, err error) {
+func checkBuilds(todo *plan.Plan, info engine.Info) (warnings []FieldWarning, err error) {
 	all := &UnsupportedError{}
 	for _, n := range todo.Nodes {
 		if build, ok := n.Op.(plan.BuildImage); ok {

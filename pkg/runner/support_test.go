@@ -3,7 +3,6 @@ package runner_test
 import (
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,8 +90,7 @@ services:
 		got = append(got, problem.Path)
 	}
 	for _, warning := range warnings {
-		path, _, _ := strings.Cut(warning, " ")
-		got = append(got, "ignored "+path)
+		got = append(got, "ignored "+warning.Path)
 	}
 	want := []string{
 		"services.web.umask", "services.web.build.privileged",
@@ -102,6 +100,6 @@ services:
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if warnings, err := runner.CheckFields(project(t, shop)); err != nil || len(warnings) != 0 {
-		t.Errorf("an ordinary stack: %q, error %v", warnings, err)
+		t.Errorf("an ordinary stack: %v, error %v", warnings, err)
 	}
 }

@@ -118,14 +118,19 @@ type Report struct {
 // It can be called again at any time: what is as it should be is left alone, and
 // a run that was cut short is finished.
 //
-// The error is a *FailedError, an *InterruptedError, a *PortsError, or one from
-// before the run began; a report comes with it once a plan was made.
+// The error is a *FailedError, an *InterruptedError, a *PortsError, a *PasswordError, a
+// *LockedError, or one from before the run began; a report comes with it once a plan was made.
 func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report, error) {
 	began := r.now()
 	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
+	release, err := r.hold(ctx, info, p.Name, "up")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	desired, observed, todo, err := r.decide(ctx, p, info, o)
 	if err != nil {
 		return nil, err
@@ -137,7 +142,17 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 	if err := r.preflight(ctx, info, todo); err != nil {
 		return report, err
 	}
+	if err := r.checkPasswords(ctx, desired, observed, todo); err != nil {
+		return report, err
+	}
+	after := observed.Containers
 	err = r.execute(ctx, report, todo, observed, info, o)
+	if err == nil && !todo.Empty() {
+		if after, err = r.engine.Containers(ctx, p.Name); err == nil {
+			tellEnded(report.Outcomes, after)
+			err = fail(report.Outcomes)
+		}
+	}
 	err = r.explain(ctx, p.Name, err)
 	var failed *FailedError
 	switch {
@@ -158,12 +173,6 @@ func (r *Runner) Up(ctx context.Context, p *types.Project, o UpOptions) (*Report
 		return report, err
 	}
 	r.tellOptional(report)
-	after := observed.Containers
-	if !todo.Empty() {
-		if after, err = r.engine.Containers(ctx, p.Name); err != nil {
-			return report, err
-		}
-	}
 	report.Endpoints = endpoints(after, desired, info)
 	return report, nil
 }
@@ -181,6 +190,10 @@ func (r *Runner) preflight(ctx context.Context, info engine.Info, todo *plan.Pla
 	if len(conflicts) == 0 {
 		return nil
 	}
+	return portsError(conflicts)
+}
+
+func portsError(conflicts []preflight.Conflict) *PortsError {
 	e := &PortsError{}
 	for _, c := range conflicts {
 		e.Conflicts = append(e.Conflicts, PortConflict(c))
@@ -206,12 +219,32 @@ func (r *Runner) execute(ctx context.Context, report *Report, todo *plan.Plan, o
 	}
 	wait, end := r.waiter(ctx, todo, info, o.WaitTimeout)
 	defer end()
-	x.Waiter = wait
+	x.Waiter, x.Ready = wait, r.checkStarted(todo)
 	report.Outcomes = x.Run(ctx, todo)
 	if err := fail(report.Outcomes); err != nil {
 		return err
 	}
 	return nil
+}
+
+// tellEnded makes failures of waits for containers that got ready, and have ended
+// since, while the rest was on its way.
+func tellEnded(outcomes []Outcome, after []state.Container) {
+	for i, out := range outcomes {
+		wait, ok := out.Node.Op.(plan.WaitReady)
+		if !ok || out.Status != Done {
+			continue
+		}
+		for _, c := range after {
+			if c.Name == wait.Container.Name && (c.State == "restarting" || c.State == "exited" && c.ExitCode != 0) {
+				outcomes[i].Status = Failed
+				outcomes[i].Err = &NotReadyError{
+					Container: c.Name, Condition: wait.Condition, Exited: true, ExitCode: c.ExitCode,
+					Reason: fmt.Sprintf("it had been, and has ended since with exit code %d", c.ExitCode),
+				}
+			}
+		}
+	}
 }
 
 // tellOptional warns of what failed and is required by nothing.
@@ -246,8 +279,12 @@ func (r *Runner) explain(ctx context.Context, project string, err error) error {
 	var failed *FailedError
 	switch {
 	case errors.As(err, &failed):
+		if failed.Engine = r.lost(ctx, failed); failed.Engine != nil {
+			return err // nothing more can be found out
+		}
 		for i := range failed.Failures {
 			f := &failed.Failures[i]
+			f.Err = r.reason(ctx, *f)
 			switch f.Node.Op.(type) {
 			case plan.StartContainer, plan.WaitReady:
 				f.Log = r.lastLines(ctx, f.Node.Op.Ref().Name)
@@ -266,6 +303,22 @@ func (r *Runner) explain(ctx context.Context, project string, err error) error {
 		return e
 	}
 	return err
+}
+
+// lost says why the engine is not there any more, which is the reason behind a
+// failure then: one that is stopped ends the containers before it stops to answer.
+func (r *Runner) lost(ctx context.Context, failed *FailedError) error {
+	var (
+		unreachable *engine.UnreachableError
+		lost        *engine.LostError
+	)
+	if _, err := r.engine.Now(ctx); errors.As(err, &unreachable) || errors.As(err, &lost) {
+		return err
+	}
+	if errors.As(failed, &lost) {
+		return lost
+	}
+	return nil
 }
 
 // lastLines gives the end of a container's log; none when it cannot be had,

@@ -58,12 +58,17 @@ func (r *Runner) planContainers(
 }
 
 // runContainers makes a plan for a project's containers and carries it out.
-func (r *Runner) runContainers(ctx context.Context, project string, timeout time.Duration, decide func() (*plan.Plan, error)) (*Report, error) {
+func (r *Runner) runContainers(ctx context.Context, verb, project string, timeout time.Duration, decide func() (*plan.Plan, error)) (*Report, error) {
 	began := r.now()
 	info, err := r.engine.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
+	release, err := r.hold(ctx, info, project, verb)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	todo, err := decide()
 	if err != nil {
 		return nil, err

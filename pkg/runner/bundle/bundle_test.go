@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,15 +43,15 @@ func newEngine() *enginetest.Engine {
 }
 
 // write gives the bytes of a bundle.
-func write(t *testing.T) []byte {
-	t.Helper()
+func write(tb testing.TB) []byte {
+	tb.Helper()
 	e := newEngine()
 	var out bytes.Buffer
 	err := bundle.Write(&out, manifest, files, func(ref string, w io.Writer) error {
-		return e.SaveImages(t.Context(), []string{ref}, w)
-	}, t.TempDir())
+		return e.SaveImages(tb.Context(), []string{ref}, w)
+	}, tb.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out.Bytes()
 }
@@ -63,6 +64,43 @@ func open(t *testing.T, content []byte) (*bundle.Bundle, error) {
 	}
 	return bundle.Open(path)
 }
+
+// Of two entries with one name, one would be verified and the other one read.
+func TestEntryThatIsThereTwice(t *testing.T) {
+	content := write(t)
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for r := tar.NewReader(bytes.NewReader(content)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(h.Name, bundle.ComposeFile) {
+			other := *h
+			other.Size = 4
+			err = errors.Join(w.WriteHeader(&other), second(w.Write([]byte("evil"))))
+		}
+		if err := errors.Join(err, w.WriteHeader(h), second(w.Write(body))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var damaged *bundle.DamagedError
+	if _, err := open(t, out.Bytes()); !errors.As(err, &damaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func second(_ int, err error) error { return err }
 
 // What was written is read, each image can be loaded alone, and an engine loads
 // the whole file.

@@ -79,6 +79,9 @@ func (b *Bundle) read(file *os.File) error {
 		if err != nil {
 			return fmt.Errorf("read bundle: %w", err)
 		}
+		if _, twice := b.entries[h.Name]; twice { // one would be read, and the other one verified
+			return b.damaged(fmt.Sprintf("it holds %s twice", h.Name), nil)
+		}
 		b.entries[h.Name] = entry{offset: offset, size: h.Size}
 		if err := b.readOwn(h, in); err != nil {
 			return err

@@ -33,6 +33,10 @@ type Observer interface {
 	// Platform says what the engine's containers run on. Only builds and bundles
 	// need it: an engine takes about 10 ms to say so.
 	Platform(ctx context.Context) (Platform, error)
+	// Now gives the time by the engine's clock, which is that of logs and events. It
+	// asks on a new connection: an engine that is being stopped takes none, while it
+	// still answers on old ones. One that takes none is an *UnreachableError.
+	Now(ctx context.Context) (time.Time, error)
 	// Containers lists the containers of a project, or of all projects and none
 	// when project is empty; stopped ones included.
 	Containers(ctx context.Context, project string) ([]state.Container, error)
@@ -40,6 +44,9 @@ type Observer interface {
 	Networks(ctx context.Context) ([]state.Network, error)
 	// Volumes lists all volumes of the engine.
 	Volumes(ctx context.Context) ([]state.Volume, error)
+	// VolumeSizes gives the bytes that each volume takes, by name; those that the
+	// engine cannot tell are left out. It is slow: the engine walks through all files.
+	VolumeSizes(ctx context.Context) (map[string]int64, error)
 	// Image looks up an image by reference or id; errdefs.IsNotFound when the
 	// engine does not have it.
 	Image(ctx context.Context, ref string) (state.Image, error)
@@ -114,8 +121,9 @@ type Streamer interface {
 	// streams, so that nothing it writes is missed, waits for its end and gives its
 	// exit code; one that the engine removes at its end is gone then. When ctx ends
 	// it returns at once and the container goes on. The error is ErrDetached when
-	// the user let go of the container.
-	StartAttached(ctx context.Context, container string, s Streams) (int, error)
+	// the user let go of the container. started is called once it runs; nil for
+	// no call.
+	StartAttached(ctx context.Context, container string, s Streams, started func()) (int, error)
 	// Pull fetches an image from its registry. What goes wrong there is a
 	// *PullError.
 	Pull(ctx context.Context, ref, platform string, each func(Progress)) error
@@ -126,6 +134,14 @@ type Streamer interface {
 	// SaveImages writes a `docker save` archive of all these references;
 	// errdefs.IsNotFound when the engine does not have one of them.
 	SaveImages(ctx context.Context, refs []string, w io.Writer) error
+	// ReadFolder writes a tar archive of a folder of a container, which need not run:
+	// "./" first, with the folder's own owner and mode, then what is below it. An
+	// error of w ends the call and is given as it is.
+	ReadFolder(ctx context.Context, container, folder string, w io.Writer) error
+	// WriteFolder unpacks such an archive in a folder of a container, which need not
+	// run, and gives the folder the owner and mode that the archive has for it. The
+	// folder's parent has to be outside of any volume.
+	WriteFolder(ctx context.Context, container, folder string, archive io.Reader) error
 }
 
 // Info is what an engine says of itself.
@@ -182,6 +198,10 @@ type Inspection struct {
 	Healthcheck *Healthcheck
 	// LastProbe is the engine's last probe; nil before the first.
 	LastProbe *ProbeResult
+	// StopSignal is the container's own, "SIGTERM" unless it says otherwise; StopGrace
+	// is the time between it and the kill.
+	StopSignal string
+	StopGrace  time.Duration
 	// Tty says that the log has one stream only.
 	Tty bool
 	// Published are the host ports as they were asked for, sorted: "8080",
@@ -361,14 +381,32 @@ type UnreachableError struct {
 	// Endpoint is what was tried; Source is where the address came from: a flag,
 	// DOCKER_HOST, a context or the default.
 	Endpoint, Source string
-	Err              error
+	// Lost says that it had answered before: it was stopped, or the network was cut.
+	Lost bool
+	Err  error
 }
 
 func (e *UnreachableError) Error() string {
+	if e.Lost {
+		return fmt.Sprintf("the engine at %s does not answer any more: %v", e.Endpoint, e.Err)
+	}
 	return fmt.Sprintf("the engine at %s (from %s) does not answer: %v", e.Endpoint, e.Source, e.Err)
 }
 
 func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// AnswerError says that what answers does not do so as a Docker Engine does: something
+// stands between, or it is another program.
+type AnswerError struct {
+	// Endpoint is the engine's address, Call the method and path of the request.
+	Endpoint, Call string
+	// Reason says what came instead of an answer.
+	Reason string
+}
+
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("what answers at %s is no Docker Engine, or something stands between: the answer to %s makes no sense: %s", e.Endpoint, e.Call, e.Reason)
+}
 
 // VersionError says that the engine is too old.
 type VersionError struct {

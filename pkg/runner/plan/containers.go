@@ -53,10 +53,14 @@ func (r *reconciler) planRemove(c state.Container, cause string) int {
 	r.handled[c.ID], r.removed[c.ID] = true, true
 	var stop int
 	if c.Running() {
-		stop = r.plan.add(r.stop(c), cause)
-		r.stops[c.ID] = stop
+		if stop = r.stops[c.ID]; stop == 0 { // unless it gives up a port before
+			stop = r.plan.add(r.stop(c), cause)
+			r.stops[c.ID] = stop
+		}
 	}
-	return r.plan.add(RemoveContainer{Container: c}, cause, stop)
+	remove := r.plan.add(RemoveContainer{Container: c}, cause, stop)
+	r.names[c.Name] = remove
+	return remove
 }
 
 // stop makes the operation that stops a container, with the hooks of its service.
@@ -91,7 +95,10 @@ func (r *reconciler) reconcileService(s *state.ServiceSpec) {
 func (r *reconciler) reconcileContainer(s *state.ServiceSpec, want state.ContainerSpec, current *state.Container, removed []int) {
 	ports := r.portsGivenUp(want)
 	depends, after := r.dependencies(s)
-	parts := slices.Concat(r.resources(s, want), removed)
+	parts := slices.Concat(r.resources(s, want), removed, []int{r.names[want.Name]})
+	if current != nil {
+		parts = append(parts, r.aside[current.ID])
+	}
 	needs := slices.Concat(parts, depends, ports)
 	if current == nil {
 		r.first[s.Name] = r.first[s.Name] || want.Number == 1

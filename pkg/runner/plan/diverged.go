@@ -16,6 +16,8 @@ func (r *reconciler) diverged(s *state.ServiceSpec, want state.ContainerSpec, c 
 	switch {
 	case c.State == "dead" || c.State == "removing":
 		return "is " + c.State
+	case isIncomplete(want, *c):
+		return "was never started, and may lack configs or secrets"
 	case r.opts.NoRecreate:
 		return ""
 	case r.opts.ForceRecreate && r.isTarget(s.Name):
@@ -42,6 +44,13 @@ func (r *reconciler) diverged(s *state.ServiceSpec, want state.ContainerSpec, c 
 		return cause
 	}
 	return r.offVolume(s, want, c)
+}
+
+// isIncomplete says that a container may be without its configs and secrets, which it
+// gets after it was made: a run that was cut in between leaves one that looks like any
+// other that never ran.
+func isIncomplete(want state.ContainerSpec, c state.Container) bool {
+	return c.State == "created" && (len(want.Files) > 0 || want.Config.UseAPISocket)
 }
 
 // redefined says what of the definition changed since the container was made.
@@ -126,7 +135,8 @@ func (r *reconciler) offVolume(s *state.ServiceSpec, want state.ContainerSpec, c
 }
 
 // pick chooses among several containers with one number: what a run that was
-// interrupted leaves. The one made from today's definition is kept, then the one
+// interrupted leaves. The one made from today's definition is kept, unless it may be
+// incomplete, then the one
 // with the proper name, then a running one, then the youngest.
 func pick(seen []state.Container, want state.ContainerSpec) (*state.Container, []state.Container) {
 	if len(seen) == 0 {
@@ -135,6 +145,9 @@ func pick(seen []state.Container, want state.ContainerSpec) (*state.Container, [
 	hash := want.Labels[state.LabelHash]
 	rank := func(c state.Container) int {
 		score := 0
+		if isIncomplete(want, c) {
+			score -= 16
+		}
 		if c.Hash == hash || c.Compared && len(c.Differences) == 0 {
 			score += 8
 		}

@@ -135,8 +135,22 @@ type RemoveContainer struct {
 // RemoveNetwork removes a network.
 type RemoveNetwork struct{ Network state.Network }
 
+// BackupVolume writes what is in a volume to a backup, and reads that again.
+type BackupVolume struct{ Volume state.Volume }
+
+// RestoreVolume writes a backup into a volume that is empty.
+type RestoreVolume struct {
+	Volume state.VolumeSpec
+	// Made says that this plan has made the volume, so it is removed again when the
+	// backup does not get into it.
+	Made bool
+}
+
 // RemoveVolume removes a volume and the data in it.
 type RemoveVolume struct{ Volume state.Volume }
+
+// RemoveRemnants removes what a run has left that was cut while it removed a container.
+type RemoveRemnants struct{ Remnants state.Remnants }
 
 // RemoveImage removes an image.
 type RemoveImage struct{ Image string }
@@ -159,6 +173,9 @@ func (StopContainer) Verb() string       { return "stop" }
 func (RemoveContainer) Verb() string     { return "remove" }
 func (RemoveNetwork) Verb() string       { return "remove" }
 func (RemoveVolume) Verb() string        { return "remove" }
+func (RemoveRemnants) Verb() string      { return "remove" }
+func (BackupVolume) Verb() string        { return "back up" }
+func (RestoreVolume) Verb() string       { return "restore" }
 func (RemoveImage) Verb() string         { return "remove" }
 
 func (o CreateNetwork) Ref() state.Ref { return o.Network.Ref() }
@@ -178,6 +195,9 @@ func (o StopContainer) Ref() state.Ref       { return o.Container.Ref() }
 func (o RemoveContainer) Ref() state.Ref     { return o.Container.Ref() }
 func (o RemoveNetwork) Ref() state.Ref       { return o.Network.Ref() }
 func (o RemoveVolume) Ref() state.Ref        { return o.Volume.Ref() }
+func (o RemoveRemnants) Ref() state.Ref      { return o.Remnants.Ref() }
+func (o BackupVolume) Ref() state.Ref        { return o.Volume.Ref() }
+func (o RestoreVolume) Ref() state.Ref       { return o.Volume.Ref() }
 func (o RemoveImage) Ref() state.Ref         { return state.Ref{Kind: state.KindImage, Name: o.Image} }
 
 func (CreateNetwork) kind() string       { return "create_network" }
@@ -196,6 +216,9 @@ func (StopContainer) kind() string       { return "stop_container" }
 func (RemoveContainer) kind() string     { return "remove_container" }
 func (RemoveNetwork) kind() string       { return "remove_network" }
 func (RemoveVolume) kind() string        { return "remove_volume" }
+func (RemoveRemnants) kind() string      { return "remove_remnants" }
+func (BackupVolume) kind() string        { return "backup_volume" }
+func (RestoreVolume) kind() string       { return "restore_volume" }
 func (RemoveImage) kind() string         { return "remove_image" }
 
 // ServiceOf names the service whose container or image an operation works on;

@@ -94,15 +94,20 @@ func Reconcile(d state.Desired, o state.Observed, opts Options) (*Plan, error) {
 	}
 	r.reconcileNetworks()
 	r.reconcileVolumes()
+	if err := checkRestores(o); err != nil {
+		r.problems = append(r.problems, err)
+	}
 	r.reconcileImages()
 	// What gives up host ports comes first, so that what takes them can wait.
 	r.reconcileOrphans()
 	r.reconcileSurplus()
 	r.reconcilePorts()
+	r.reconcileNames()
 	for _, s := range r.services {
 		r.reconcileService(s)
 	}
 	r.reconnectOthers()
+	r.plan.removeRemnants(o)
 	r.markOptional()
 	if err := errors.Join(r.problems...); err != nil {
 		return nil, err
@@ -117,7 +122,7 @@ func newReconciler(d *state.Desired, o *state.Observed, opts Options) *reconcile
 		networks: map[string]int{}, volumes: map[string]int{}, images: map[string]int{},
 		made: map[string][]int{}, waits: map[string][]int{}, anew: map[string]bool{},
 		remade: map[string]bool{}, replaced: map[string]bool{}, perhaps: map[string]string{},
-		stops: map[string]int{}, handled: map[string]bool{}, removed: map[string]bool{}, first: map[string]bool{},
+		stops: map[string]int{}, names: map[string]int{}, aside: map[string]int{}, handled: map[string]bool{}, removed: map[string]bool{}, first: map[string]bool{},
 		begins: map[string]string{},
 	}
 }
@@ -153,6 +158,9 @@ type reconciler struct {
 	// stops gives the nodes after which containers, by id, have given up their
 	// host ports to others.
 	stops map[string]int
+	// names gives the nodes after which the names of containers are free, and aside
+	// those after which containers, by id, have given up theirs.
+	names, aside map[string]int
 	// begins names the services with a container that stays and is started, with the
 	// name of the one that has to have been replaced for that; empty where it is
 	// for sure.

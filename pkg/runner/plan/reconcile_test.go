@@ -58,6 +58,9 @@ func settled(d state.Desired) state.Observed {
 	}
 	for _, s := range d.Services {
 		o.Images[s.Image] = state.Image{ID: "id-" + s.Image}
+		if s.Image == plan.LocalImage(d.Project, s.Name) {
+			o.Images[s.Image] = state.Image{ID: "id-" + s.Image, Labels: map[string]string{state.LabelProject: d.Project}}
+		}
 		for _, want := range s.Containers {
 			c := state.ContainerFromLabels(state.Container{
 				ID: "id-" + want.Name, Name: want.Name, State: "running",
@@ -94,6 +97,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 func TestReconcile(t *testing.T) {
 	base := desired(t, shop)
+	withConfig := desired(t, shop+"configs: {settings: {content: a}}\n", "image: redis", "image: redis\n    configs: [settings]")
 	for _, test := range []struct {
 		name    string
 		desired state.Desired
@@ -228,6 +232,32 @@ func TestReconcile(t *testing.T) {
 [3] rename container shop-cache-1 <- #2: was left as id_shop-cache-1
 [4] start container shop-cache-1 <- #2 #3: is created
 [5] wait until running container shop-cache-1 <- #4: up ends when it runs
+`,
+		},
+		{
+			name: "one that never ran may lack its config, and is not started", desired: withConfig,
+			change: func(t *testing.T, o *state.Observed) { container(t, o, "shop-cache-1").State = "created" },
+			opts:   plan.Options{NoRecreate: true},
+			want: `
+[1] replace container shop-cache-1: was never started, and may lack configs or secrets
+[2] start container shop-cache-1 <- #1: replaced in this run
+[3] wait until running container shop-cache-1 <- #2: up ends when it runs
+`,
+		},
+		{
+			name: "one beside it that runs is what is replaced", desired: withConfig,
+			change: func(t *testing.T, o *state.Observed) {
+				old := container(t, o, "shop-cache-1")
+				fresh := *old
+				fresh.ID, fresh.Name, fresh.State = "id-fresh", "id_shop-cache-1", "created"
+				old.Hash = "v1:old"
+				o.Containers = append(o.Containers, fresh)
+			},
+			want: `
+[1] remove container id_shop-cache-1: left over beside shop-cache-1
+[2] replace container shop-cache-1 <- #1: its definition changed
+[3] start container shop-cache-1 <- #2: replaced in this run
+[4] wait until running container shop-cache-1 <- #3: up ends when it runs
 `,
 		},
 		{

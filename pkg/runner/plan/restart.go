@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ type RestartOptions struct {
 // completion, is left alone unless it is named.
 func Restart(o state.Observed, opts RestartOptions) (*Plan, error) {
 	g := dependencies(o.Containers)
-	if err := checkStartable(o, g, opts.Services); err != nil {
+	if err := errors.Join(checkStartable(o, g, opts.Services), checkRestores(o)); err != nil {
 		return nil, err
 	}
 	causes := restartCauses(o, opts)
@@ -37,6 +38,9 @@ func Restart(o state.Observed, opts RestartOptions) (*Plan, error) {
 	s.containers = slices.DeleteFunc(slices.Clone(o.Containers), func(c state.Container) bool {
 		return causes[c.Service] == "" || s.isDone(c, opts.Services)
 	})
+	if err := checkComplete(s.containers); err != nil {
+		return nil, err
+	}
 	for _, c := range s.containers {
 		s.need(c)
 	}

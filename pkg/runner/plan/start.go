@@ -15,6 +15,10 @@ import (
 // container which could be started.
 var ErrNoContainer = errors.New("no container")
 
+// ErrIncomplete is wrapped by the error for a container that cannot be started as it
+// is, since it may lack a part of what it is to have.
+var ErrIncomplete = errors.New("incomplete")
+
 // Detail is what a list of containers does not tell of one, and a start has to
 // know.
 type Detail struct {
@@ -42,7 +46,7 @@ type StartOptions struct {
 // for others that wait for its completion, is started only when it is named.
 func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 	g := dependencies(o.Containers)
-	if err := checkStartable(o, g, opts.Services); err != nil {
+	if err := errors.Join(checkStartable(o, g, opts.Services), checkRestores(o)); err != nil {
 		return nil, err
 	}
 	chosen := g.closure(opts.Services)
@@ -53,10 +57,15 @@ func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 	starts := func(c state.Container) bool {
 		return chosen[c.Service] && (c.State == "paused" || !c.Running() && !s.isDone(c, opts.Services))
 	}
+	var startable []state.Container
 	for _, c := range o.Containers {
 		if starts(c) {
 			s.need(c)
+			startable = append(startable, c)
 		}
+	}
+	if err := checkComplete(startable); err != nil {
+		return nil, err
 	}
 	for _, c := range s.ordered(g) {
 		if !chosen[c.Service] {
@@ -83,6 +92,18 @@ func checkStartable(o state.Observed, g graph, services []string) error {
 		}
 	}
 	return nil
+}
+
+// checkComplete refuses to start containers that may be without their configs and
+// secrets: see isIncomplete, of which this is the part that labels tell.
+func checkComplete(containers []state.Container) error {
+	var problems []error
+	for _, c := range containers {
+		if c.State == "created" && len(c.Files) > 0 {
+			problems = append(problems, problemf(ErrIncomplete, "container %s was never started, and may lack its configs and secrets, which are copied into it after it is made", c.Name))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // dependencies gives what each service with a container depends on, by the

@@ -313,3 +313,23 @@ func TestRestartPastAStoppedOne(t *testing.T) {
 [5] start container a <- #1 #4: restart
 `)
 }
+
+// What never started and is to have configs or secrets may be without them, so neither
+// Start nor Restart starts it; what is not asked for is no obstacle.
+func TestIncompleteIsNotStarted(t *testing.T) {
+	o := after(t, only(func(c *state.Container) { c.State, c.Health, c.Files = "created", "", []string{"/run/secrets/key"} }, "cache"))
+	_, start := plan.Start(o, plan.StartOptions{})
+	_, restart := plan.Restart(o, plan.RestartOptions{Services: []string{"cache"}})
+	for verb, err := range map[string]error{"start": start, "restart": restart} {
+		if !errors.Is(err, plan.ErrIncomplete) || !strings.Contains(err.Error(), "shop-cache-1 was never started") || !strings.Contains(err.Error(), "shop-cache-2") {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	if _, err := plan.Start(o, plan.StartOptions{Services: []string{"db"}}); err != nil {
+		t.Errorf("another service: %v", err)
+	}
+	o = after(t, only(func(c *state.Container) { exited(1)(c); c.Files = []string{"/run/secrets/key"} }, "cache"))
+	if _, err := plan.Start(o, plan.StartOptions{}); err != nil {
+		t.Errorf("one that has run: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,10 @@ type DownOptions struct {
 	// Volumes removes the project's volumes with their data, and the anonymous
 	// volumes of the containers.
 	Volumes bool
+	// Backup writes each volume to a backup before, once all containers have stopped.
+	// Nothing is removed before all of them are written, and anonymous volumes, which
+	// have no name to be restored by, stay.
+	Backup bool
 	// Grace is the time between stop signal and kill; nil for each container's own.
 	Grace *time.Duration
 	// Images says which images go.
@@ -45,18 +50,46 @@ type DownOptions struct {
 // those that depend on them, otherwise all at once.
 func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 	p := &Plan{Project: o.Project}
-	var gone, orphans []state.Container
+	var gone, orphans, left []state.Container
 	for _, c := range slices.Concat(o.Containers, o.OneOffs) {
+		if c.Helper != "" {
+			left = append(left, c)
+			continue
+		}
 		if opts.Services != nil && !opts.RemoveOrphans && !slices.Contains(opts.Services, c.Service) {
 			orphans = append(orphans, c)
 			continue
 		}
 		gone = append(gone, c)
 	}
+	var volumes []state.Volume
+	var stay []string
+	if opts.Volumes {
+		volumes, stay = removable(o, orphans)
+	}
+	if opts.Backup {
+		for _, v := range volumes {
+			if len(cutRestores(o, v.Name)) > 0 {
+				return nil, problemf(ErrKeepsData, "volume %s holds a part of a backup only: %s, or take it down without a backup", v.Name, cutHint)
+			}
+		}
+	}
+	var helpers []int
+	var signs []state.Container // of restores that were cut, which go with their volumes
+	for _, c := range left {
+		goes := slices.ContainsFunc(volumes, func(v state.Volume) bool { return c.MountsVolume(v.Name) })
+		if c.Helper == state.HelperRestore && goes {
+			signs = append(signs, c)
+			continue
+		}
+		helpers = append(helpers, p.removeHelper(c))
+	}
 	order, g := stopOrder(gone)
 
 	stopped := map[string][]int{} // service -> nodes after which it has stopped
-	var removed []int
+	removed := helpers
+	var stops []int
+	var removals []removal // in their order
 	for _, service := range order {
 		var dependents []int
 		for name, deps := range g {
@@ -73,12 +106,30 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 			if c.Running() {
 				stop = p.add(StopContainer{Container: c, Grace: opts.Grace, Hooks: opts.Hooks[c.Service].PreStop}, "down", dependents...)
 				stopped[service] = append(stopped[service], stop)
+				stops = append(stops, stop)
 				needs = []int{stop}
 			} else {
 				stopped[service] = append(stopped[service], dependents...)
 			}
-			removed = append(removed, p.add(RemoveContainer{Container: c, Volumes: opts.Volumes}, "down", needs...))
+			if opts.Backup {
+				removals = append(removals, removal{c, needs})
+				continue
+			}
+			id := p.add(RemoveContainer{Container: c, Volumes: opts.Volumes}, "down", needs...)
+			p.Nodes[id-1].Destructive = opts.Volumes && len(c.DataVolumes()) > 0
+			removed = append(removed, id)
 		}
+	}
+	if opts.Backup {
+		backups := p.backUp(volumes, append(helpers, stops...))
+		for _, r := range removals {
+			p.warnAnonymous(r.container)
+			removed = append(removed, p.add(RemoveContainer{Container: r.container}, "down", append(backups, r.needs...)...))
+		}
+		removed = append(removed, backups...)
+	}
+	for _, c := range signs {
+		removed = append(removed, p.add(RemoveContainer{Container: c, Volumes: true}, "left by a run that was cut", removed...))
 	}
 
 	for _, n := range o.Networks {
@@ -90,27 +141,52 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 			p.add(RemoveNetwork{n}, "down", removed...)
 		}
 	}
-	if opts.Volumes {
-		for _, v := range o.Volumes {
-			switch users := usersOfVolume(orphans, v); {
-			case v.Project != o.Project:
-			case len(users) > 0:
-				p.warn("volume %s stays: %s uses it", v.Name, strings.Join(users, ", "))
-			default:
-				id := p.add(RemoveVolume{v}, "down --volumes", removed...)
-				p.Nodes[id-1].Destructive = true
-			}
-		}
+	p.Warnings = append(p.Warnings, stay...)
+	for _, v := range volumes {
+		id := p.add(RemoveVolume{v}, "down --volumes", removed...)
+		p.Nodes[id-1].Destructive = true
 	}
 	if opts.Images != RemoveNoImages {
 		for _, image := range imagesOf(o, gone, opts) {
 			p.add(RemoveImage{image}, "down --rmi "+string(opts.Images), removed...)
 		}
 	}
+	p.removeRemnants(o)
 	if len(orphans) > 0 {
 		p.warn("containers of no service in the stack stay: %s; --remove-orphans removes them", strings.Join(names(orphans), ", "))
 	}
 	return p, nil
+}
+
+// removal is a container that is removed after others have stopped.
+type removal struct {
+	container state.Container
+	needs     []int
+}
+
+// removable gives the project's volumes, less those that a container uses which
+// stays, whoever it belongs to: why tells of them.
+func removable(o state.Observed, orphans []state.Container) (out []state.Volume, why []string) {
+	for _, v := range o.Volumes {
+		users, strangers := usersOfVolume(orphans, v), usersOfVolume(o.Strangers, v)
+		switch {
+		case v.Project != o.Project:
+		case len(users) > 0:
+			why = append(why, fmt.Sprintf("volume %s stays: %s uses it", v.Name, strings.Join(users, ", ")))
+		case len(strangers) > 0:
+			why = append(why, fmt.Sprintf("volume %s stays: %s, which is not of this project, uses it", v.Name, strings.Join(strangers, ", ")))
+		default:
+			out = append(out, v)
+		}
+	}
+	return out, why
+}
+
+// warnAnonymous tells of volumes that are in no backup, and stay for that.
+func (p *Plan) warnAnonymous(c state.Container) {
+	for _, m := range c.DataVolumes() {
+		p.warn("volume %s stays: it is anonymous, and in no backup; %s has it at %s", m.Name, c.Name, m.Target)
+	}
 }
 
 // imagesOf names the images to remove, sorted. Those of services without a
@@ -118,12 +194,12 @@ func Teardown(o state.Observed, opts DownOptions) (*Plan, error) {
 func imagesOf(o state.Observed, gone []state.Container, opts DownOptions) []string {
 	var out []string
 	for _, c := range gone {
-		if opts.Images == RemoveAllImages || c.Image == LocalImage(o.Project, c.Service) {
+		if opts.Images == RemoveAllImages || c.Image == LocalImage(o.Project, c.Service) && isBuilt(o, c.Image) {
 			out = append(out, c.Image)
 		}
 	}
 	for _, service := range opts.Services {
-		if image := LocalImage(o.Project, service); hasImage(o, image) {
+		if image := LocalImage(o.Project, service); isBuilt(o, image) {
 			out = append(out, image)
 		}
 	}
@@ -140,6 +216,13 @@ func hasImage(o state.Observed, ref string) bool {
 	return there
 }
 
+// isBuilt says that an image was built for the project, which its label says: the
+// service b-c of a project a has an image of the same name as c of a-b.
+func isBuilt(o state.Observed, ref string) bool {
+	image, there := o.Images[ref]
+	return there && image.Labels[state.LabelProject] == o.Project
+}
+
 func usersOfNetwork(containers []state.Container, n state.Network) []string {
 	var out []string
 	for _, c := range containers {
@@ -153,7 +236,7 @@ func usersOfNetwork(containers []state.Container, n state.Network) []string {
 func usersOfVolume(containers []state.Container, v state.Volume) []string {
 	var out []string
 	for _, c := range containers {
-		if slices.ContainsFunc(c.Mounts, func(m state.Mount) bool { return m.Name == v.Name }) {
+		if c.MountsVolume(v.Name) {
 			out = append(out, c.Name)
 		}
 	}

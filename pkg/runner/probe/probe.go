@@ -62,6 +62,8 @@ type NotReadyError struct {
 	// ExitCode counts when Exited is set.
 	Exited   bool
 	ExitCode int
+	// OOMKilled says that it ended for using more memory than it may.
+	OOMKilled bool
 	// TimedOut says that the deadline ended the wait.
 	TimedOut bool
 	// LastProbe is the last probe, ours or the engine's; nil when there was none.
@@ -71,7 +73,11 @@ type NotReadyError struct {
 func (e *NotReadyError) Error() string {
 	text := fmt.Sprintf("container %s is not %s: %s", e.Container, e.Condition, e.Reason)
 	if e.LastProbe != nil {
-		text += fmt.Sprintf("; last probe (exit code %d): %s", e.LastProbe.ExitCode, oneLine(e.LastProbe.Output))
+		text += "; last probe"
+		if e.LastProbe.ExitCode >= 0 { // below zero for one that did not end
+			text += fmt.Sprintf(" (exit code %d)", e.LastProbe.ExitCode)
+		}
+		text += ": " + oneLine(e.LastProbe.Output)
 	}
 	return text
 }

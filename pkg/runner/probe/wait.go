@@ -23,7 +23,7 @@ type Waiter struct {
 	// Timeout bounds each wait; zero means no bound but the context's.
 	Timeout time.Duration
 	// Settle is how long a container has to run to be stable; zero means two
-	// seconds.
+	// seconds. For one that only has to run it is a quarter of a second.
 	Settle time.Duration
 	// Found is told when a probe of ours has succeeded, with the look at the
 	// container before it; nil for nobody.
@@ -33,6 +33,11 @@ type Waiter struct {
 // defaultSettle is long enough for a program to find out that it cannot work:
 // that its configuration is wrong, or a file is missing.
 const defaultSettle = 2 * time.Second
+
+// briefSettle is how long a container has to run that has no healthcheck, to count
+// as running: a program that cannot be run at all, or ends with its first line, is
+// started all the same.
+const briefSettle = 250 * time.Millisecond
 
 // Wait ends when the container, named by its id, meets the condition, can no
 // longer meet it, or the time is up: then with a *NotReadyError. The error of a
@@ -63,12 +68,15 @@ type wait struct {
 	id        string
 	condition state.Condition
 
-	// settled says that the time for a stable container to end is over.
+	// settled says that the container has run for the time in which one that cannot
+	// work ends.
 	settled     bool
 	first, last engine.Inspection
 	lastProbe   *engine.ProbeResult
 	// exits counts the ends that events told of, probes our own probes.
 	exits, probes int
+	// exitCode is that of the last end that an event told of.
+	exitCode int
 }
 
 // run looks once after the subscription began, so that no change falls between,
@@ -84,12 +92,8 @@ func (s *wait) run(ctx context.Context) (Result, error) {
 	}
 	probes, stop := s.startProbes(ctx)
 	defer stop()
-	var settled <-chan time.Time
-	if s.condition == state.Stable {
-		timer := time.NewTimer(cmp.Or(s.Settle, defaultSettle))
-		defer timer.Stop()
-		settled = timer.C
-	}
+	settle := time.NewTimer(s.settle())
+	defer settle.Stop()
 	var poll <-chan time.Time
 	for {
 		select {
@@ -106,6 +110,14 @@ func (s *wait) run(ctx context.Context) (Result, error) {
 			}
 			continue
 		case e, open := <-events:
+			if e.Action == "die" {
+				s.exits++
+				s.exitCode = e.ExitCode
+			}
+			if e.Action == "start" || e.Action == "die" { // the next run has all the time, too
+				s.settled = false
+				settle.Reset(s.settle())
+			}
 			switch {
 			case !open:
 				// No more events: look now and then instead.
@@ -114,7 +126,6 @@ func (s *wait) run(ctx context.Context) (Result, error) {
 				defer ticker.Stop()
 				poll = ticker.C
 			case e.Action == "die":
-				s.exits++
 			case e.Action == "health_status" && e.Health == "healthy" && s.condition == state.Healthy:
 				return Result{Health: "healthy"}, nil
 			case e.Action == "start" && s.last.State != "running":
@@ -123,13 +134,25 @@ func (s *wait) run(ctx context.Context) (Result, error) {
 				continue // says nothing that would change the answer
 			}
 		case <-poll:
-		case <-settled:
+		case <-settle.C:
 			s.settled = true
+			if events != nil && s.last.State == "running" && s.exits == 0 && s.condition == state.Running {
+				return Result{Health: s.last.Health}, nil // an event would have told of its end
+			}
 		}
 		if result, done, err := s.look(ctx); done || err != nil {
 			return result, err
 		}
 	}
+}
+
+// settle is how long the container has to run. One that has ended before has to
+// show that it stays up.
+func (s *wait) settle() time.Duration {
+	if s.condition == state.Stable || s.exits > 0 {
+		return cmp.Or(s.Settle, defaultSettle)
+	}
+	return cmp.Or(s.Settle, briefSettle)
 }
 
 // look inspects the container and decides.
@@ -157,11 +180,11 @@ func (s *wait) look(ctx context.Context) (Result, bool, error) {
 		return Result{}, true, s.notReady("it is paused", nil)
 	case "running":
 		switch {
-		case s.condition == state.Running, s.condition == state.Stable && s.settled:
-			return Result{Health: now.Health}, true, nil
-		case s.condition == state.Healthy && now.Healthcheck == nil:
+		case (s.condition == state.Running || s.condition == state.Stable) && s.settled:
+			return Result{Health: now.Health}, true, s.looping(now)
+		case s.condition == state.Healthy && now.Healthcheck == nil && s.settled:
 			// The image may have brought a healthcheck, and has not.
-			return Result{}, true, nil
+			return Result{}, true, s.looping(now)
 		case s.condition == state.Healthy && now.Health == "healthy":
 			return Result{Health: now.Health}, true, nil
 		}
@@ -193,7 +216,14 @@ func (s *wait) looping(now engine.Inspection) error {
 	if exits < maxExits {
 		return nil
 	}
-	return s.exited(now, fmt.Sprintf("it keeps ending, %d times so far, last with exit code %d", exits, now.ExitCode))
+	if now.State == "running" { // again, and has no exit code then
+		now.ExitCode = s.exitCode
+	}
+	reason := fmt.Sprintf("it keeps ending, %d times so far, last with exit code %d", exits, now.ExitCode)
+	if now.OOMKilled {
+		reason += ", killed for using more memory than it may"
+	}
+	return s.exited(now, reason)
 }
 
 // ended decides for a container that does not run. One that its restart policy
@@ -213,7 +243,7 @@ func (s *wait) ended(now engine.Inspection) (Result, bool, error) {
 }
 
 func (s *wait) exited(now engine.Inspection, reason string) error {
-	return s.notReady(reason, func(e *NotReadyError) { e.Exited, e.ExitCode = true, now.ExitCode })
+	return s.notReady(reason, func(e *NotReadyError) { e.Exited, e.ExitCode, e.OOMKilled = true, now.ExitCode, now.OOMKilled })
 }
 
 func (s *wait) notReady(reason string, change func(*NotReadyError)) error {
@@ -250,11 +280,13 @@ func (s *wait) startProbes(ctx context.Context) (<-chan engine.ProbeResult, func
 	go func() {
 		defer close(done)
 		for failed := 1; ; failed++ {
+			var lost *engine.LostError
 			began := time.Now()
 			result, err := Once(ctx, s.Engine, s.id, check)
 			switch {
-			case errdefs.IsConflict(err):
-				// The container does not run now; its events tell more.
+			case errdefs.IsConflict(err), errors.As(err, &lost):
+				// The container does not run now, and its events tell more; or the engine
+				// does not, which the next look tells.
 			case err != nil:
 				result = engine.ProbeResult{ExitCode: -1, Output: err.Error()}
 				fallthrough

@@ -188,14 +188,23 @@ func TestWaitCrashLoop(t *testing.T) {
 	}
 }
 
-// A stable container is one that runs for a while: its end in between fails the
-// wait, though it has been seen running.
-func TestWaitStable(t *testing.T) {
+// A container that runs is one that runs for a moment, and a stable one does for a
+// while: its end in between fails the wait, though it has been seen running.
+func TestWaitForWhatEndsSoon(t *testing.T) {
+	for _, condition := range []state.Condition{state.Running, state.Stable} {
+		t.Run(string(condition), func(t *testing.T) { endsSoon(t, condition) })
+	}
+}
+
+func endsSoon(t *testing.T, condition state.Condition) {
 	f := setUp(t, service{}, enginetest.Behaviour{})
 	f.waiter.Settle = time.Millisecond
 	f.start(t)
-	if _, err := f.waiter.Wait(t.Context(), f.id, state.Stable); err != nil {
+	if _, err := f.waiter.Wait(t.Context(), f.id, condition); err != nil {
 		t.Error(err)
+	}
+	if looks := f.count("Inspect"); condition == state.Running && looks != 1 {
+		t.Errorf("%d looks at a container without any event, want 1", looks)
 	}
 
 	f.waiter.Settle = time.Hour
@@ -209,14 +218,44 @@ func TestWaitStable(t *testing.T) {
 	})
 	done := make(chan error, 1)
 	go func() {
-		_, err := f.waiter.Wait(t.Context(), f.id, state.Stable)
+		_, err := f.waiter.Wait(t.Context(), f.id, condition)
 		done <- err
 	}()
 	<-looked
 	if err := f.engine.Kill("shop-db-1", 3); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err == nil || err.Error() != "container shop-db-1 is not stable: it exited with code 3" {
+	if err := <-done; err == nil || err.Error() != "container shop-db-1 is not "+string(condition)+": it exited with code 3" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A loop is told though each run is seen running, and the time for it to end is
+// over in between.
+func TestWaitForALoopWithoutAHealthcheck(t *testing.T) {
+	f := setUp(t, service{restart: "always"}, enginetest.Behaviour{})
+	f.waiter.Settle = time.Hour
+	looked := make(chan struct{})
+	var once sync.Once
+	f.engine.FailWith(func(c enginetest.Call) error {
+		if c.Method == "Inspect" {
+			once.Do(func() { close(looked) })
+		}
+		return nil
+	})
+	f.start(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.waiter.Wait(t.Context(), f.id, state.Running)
+		done <- err
+	}()
+	<-looked
+	for range 3 {
+		if err := f.engine.Kill("shop-db-1", 7); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "it keeps ending, 3 times so far, last with exit code 7") {
 		t.Errorf("got %v", err)
 	}
 }

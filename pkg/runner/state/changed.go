@@ -5,27 +5,21 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/stackctl/stackctl/internal/sensitive"
 )
 
 // shownLength is how many characters of a value a [Difference] shows.
 const shownLength = 60
 
-var (
-	// secretWord is what the names of secrets have in them.
-	secretWord = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|cred|auth|private|dsn|salt`)
-	// secretURL is a URL with a password in it.
-	secretURL = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
-	// secretFlag gives a password to a client that has a short flag for it.
-	secretFlag = regexp.MustCompile(`redis-cli.* -a\b|mysql.* -p\S`)
-	// longWord is one that may be a key by itself, whatever it is called.
-	longWord = regexp.MustCompile(`[A-Za-z0-9+]{20,}`)
-)
+// longWord is one that may be a key by itself, whatever it is called.
+var longWord = regexp.MustCompile(`[A-Za-z0-9+]{20,}`)
 
 // Changed is the difference between two values of a field, fit to be shown: what
 // looks like a secret by its name or by either value is left out, and what is
 // long is cut. An empty value stands for nothing.
 func Changed(path, old, wanted string) Difference {
-	if secretWord.MatchString(path) || looksSecret(path, old) || looksSecret(path, wanted) {
+	if sensitive.Mentions(path) || looksSecret(path, old) || looksSecret(path, wanted) {
 		return Difference{Path: path}
 	}
 	return Difference{Path: path, Old: cut(old), New: cut(wanted)}
@@ -34,7 +28,7 @@ func Changed(path, old, wanted string) Difference {
 // looksSecret is generous: a value that is not shown costs a look into the file,
 // one that is shown may end in a log.
 func looksSecret(path, value string) bool {
-	if secretWord.MatchString(value) || secretURL.MatchString(value) || secretFlag.MatchString(value) {
+	if sensitive.Mentions(value) {
 		return true
 	}
 	field, _, _ := strings.Cut(path, ".")

@@ -2,6 +2,9 @@ package state
 
 import (
 	"cmp"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -148,6 +151,13 @@ type File struct {
 	Digest string
 }
 
+// String and GoString leave the content out: a file may be a secret, and what is
+// printed ends in logs.
+func (f File) String() string { return "file at " + f.Target }
+
+// GoString is String for %#v.
+func (f File) GoString() string { return f.String() }
+
 // Flatten derives the desired resources from a loaded project. The project is
 // not changed. The files of configs and secrets are read, since what is in them
 // is part of what a container runs.
@@ -211,6 +221,16 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 	if s.Image == "" {
 		s.Image = p.Name + "-" + s.Name
 	}
+	var err error
+	if s.ComposeHash, err = ComposeHash(config); err != nil {
+		return s, err
+	}
+	if readOnly, err := isReadOnly(config); err != nil {
+		return s, err
+	} else if readOnly {
+		config.ReadOnly = true
+		s.Config = config
+	}
 	for _, dep := range slices.Sorted(maps.Keys(config.DependsOn)) {
 		c := config.DependsOn[dep]
 		s.DependsOn = append(s.DependsOn, Dependency{dep, c.Condition, c.Restart, c.Required})
@@ -220,9 +240,6 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 		return s, err
 	}
 	if s.Hash, err = serviceHash(p, config, files); err != nil {
-		return s, err
-	}
-	if s.ComposeHash, err = ComposeHash(config); err != nil {
 		return s, err
 	}
 	if s.BuildSecrets, err = buildSecrets(p, config); err != nil {
@@ -261,6 +278,34 @@ func (d *Desired) flattenService(p *types.Project, config types.ServiceConfig) (
 	return s, nil
 }
 
+// The extension of a service for what Docker Compose cannot do: a root that nothing
+// can write to, in a service that has secrets or configs which are in no file.
+const (
+	extension         = "x-stackctl"
+	extensionReadOnly = "read_only"
+)
+
+// isReadOnly reads the extension.
+func isReadOnly(config types.ServiceConfig) (bool, error) {
+	value, there := config.Extensions[extension]
+	if !there || value == nil {
+		return false, nil
+	}
+	settings, ok := value.(map[string]any)
+	if !ok {
+		return false, fmt.Errorf("%s is no mapping: write %s: {%s: true}", extension, extension, extensionReadOnly)
+	}
+	value, there = settings[extensionReadOnly]
+	if !there || value == nil {
+		return false, nil
+	}
+	readOnly, ok := value.(bool)
+	if !ok {
+		return false, fmt.Errorf("%s.%s is neither true nor false", extension, extensionReadOnly)
+	}
+	return readOnly, nil
+}
+
 // attachments gives the networks of a container, highest priority first, as
 // Compose connects them.
 func (d *Desired) attachments(config types.ServiceConfig, container string) []Attachment {
@@ -287,6 +332,9 @@ func (d *Desired) attachments(config types.ServiceConfig, container string) []At
 	return out
 }
 
+// secretsFolder is where secrets are in a container.
+const secretsFolder = "/run/secrets/"
+
 // files gives the configs and secrets of a service with their content or path.
 func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 	var out []File
@@ -306,11 +354,14 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 		}
 		if object.File != "" {
 			f.Source = object.File
-			f.Digest = digestFile(object.File)
 		} else {
 			// The loader fills Content for `environment:` too.
 			f.Content = object.Content
-			f.Digest = shortDigest([]byte(object.Content))
+		}
+		if content, known := f.read(); known && what == "secret" {
+			f.Digest = secretDigest(p.Name, ref.Source, content)
+		} else if known {
+			f.Digest = shortDigest(content)
 		}
 		out = append(out, f)
 		return nil
@@ -323,21 +374,49 @@ func files(p *types.Project, config types.ServiceConfig) ([]File, error) {
 	}
 	for _, ref := range config.Secrets {
 		object, known := p.Secrets[ref.Source]
-		if err := add("secret", "/run/secrets/", types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
+		if err := add("secret", secretsFolder, types.FileReferenceConfig(ref), types.FileObjectConfig(object), known); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// digestFile gives the digest of what is in a file; empty for a folder and for
-// what cannot be read: the engine may be able to, and says so if not.
-func digestFile(path string) string {
-	content, err := os.ReadFile(path)
-	if err != nil {
+// read gives what is in a file; false for a folder and for what cannot be read: the
+// engine may be able to, and says so if not.
+func (f File) read() ([]byte, bool) {
+	if f.Source == "" {
+		return []byte(f.Content), true
+	}
+	content, err := os.ReadFile(f.Source)
+	return content, err == nil
+}
+
+// HasDigest says whether a digest of [LabelFiles] is of what is in the file: by
+// today's rule, or by the one of releases that digested secrets as configs.
+func (f File) HasDigest(digest string) bool {
+	if digest == f.Digest {
+		return true
+	}
+	content, known := f.read()
+	isOld := strings.HasPrefix(f.Digest, secretDigestVersion) && !strings.HasPrefix(digest, secretDigestVersion)
+	return known && isOld && digest == shortDigest(content)
+}
+
+const (
+	secretDigestVersion = "s1-"
+	// secretRounds make a guess at a secret cost a few milliseconds.
+	secretRounds = 10_000
+)
+
+// secretDigest tells two contents of a secret apart. It stands where many see it who
+// must not learn the secret, so it is one that is slow to try passwords with, and
+// another one in each project.
+func secretDigest(project, secret string, content []byte) string {
+	key, err := pbkdf2.Key(sha256.New, string(content), []byte("stackctl secret "+project+" "+secret), secretRounds, 9)
+	if err != nil { // the lengths are fixed ones, which it takes
 		return ""
 	}
-	return shortDigest(content)
+	return secretDigestVersion + hex.EncodeToString(key)
 }
 
 // shortDigest is long enough to tell two contents of one file apart, and too

@@ -51,9 +51,24 @@ const (
 	// container has from the one it replaced. They were named to the engine then,
 	// so the engine does not count them as the container's own any more.
 	LabelCarried = "io.stackctl.carried-volumes"
+	// LabelRemnants is on a volume that is a note: it lists, separated by commas, the
+	// anonymous volumes that go after a container, and is there while they do. With the
+	// container goes what said that they are the project's.
+	LabelRemnants = "io.stackctl.remnants"
+	// LabelHelper is on a container that is never started: through it the engine
+	// reads or writes a volume. It is [HelperBackup] or [HelperRestore].
+	LabelHelper = "io.stackctl.helper"
 	// LabelBuild is on images that stackctl made from Go source: the digest of
 	// everything that went into the image.
 	LabelBuild = "io.stackctl.build"
+)
+
+// What a helper is for.
+const (
+	HelperBackup = "backup"
+	// HelperRestore is there until the volume holds all of its backup, so one that
+	// is found says that a restore was cut.
+	HelperRestore = "restore"
 )
 
 // ComposeVersion is what stackctl writes in [LabelVersion]: a Compose release

@@ -3,6 +3,7 @@ package state
 import (
 	"maps"
 	"net"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,8 +25,11 @@ type Observed struct {
 	// every one that has a name which the project wants. Sorted by name.
 	Networks []Network
 	Volumes  []Volume
-	// Strangers are containers of no or another project on a network of this one
-	// that has to be replaced; they are looked for only then.
+	// Remnants are what runs have left that were cut while they removed a container.
+	Remnants []Remnants
+	// Strangers are containers of no or another project. They are looked for only
+	// where a network of this one has to be replaced, or a volume is to be removed,
+	// read or written.
 	Strangers []Container
 	// Images holds the images that the project's services name, by reference.
 	// One that is not there is not on the engine.
@@ -39,8 +43,12 @@ type Container struct {
 	Project string
 	Service string
 	// Number is 0 where the label is missing.
-	Number  int
-	OneOff  bool
+	Number int
+	OneOff bool
+	// Helper says what a container is for that is never started, and mounts a volume
+	// for the engine to read or write it; empty for any other. Helpers are one-off
+	// containers, too. See [LabelHelper].
+	Helper  string
 	Image   string
 	ImageID string
 	// State is created, running, paused, restarting, removing, exited or dead.
@@ -71,6 +79,9 @@ type Container struct {
 	// empty for one that has networks of its own.
 	SharesNetwork string
 	Mounts        []Mount
+	// Files are the configs and secrets by their path in it; nil where the label is
+	// missing.
+	Files []string
 	// Carried are the anonymous volumes that it has from the container which it
 	// replaced.
 	Carried []string
@@ -79,6 +90,29 @@ type Container struct {
 // Running says that the container has a process, or is about to have one again.
 func (c Container) Running() bool {
 	return c.State == "running" || c.State == "restarting" || c.State == "paused"
+}
+
+// SecretVolumes names the anonymous volumes that hold nothing but secrets: the folder
+// of secrets gets one where nothing can be written to a read-only root.
+func (c Container) SecretVolumes() []string {
+	var out []string
+	for _, m := range c.Mounts {
+		inFolder := strings.HasPrefix(m.Target+"/", secretsFolder)
+		holds := func(file string) bool { return inFolder && path.Dir(file) == m.Target }
+		if m.Anonymous() && slices.ContainsFunc(c.Files, holds) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+// DataVolumes are its anonymous volumes but those of secrets: they may hold data, and
+// nobody finds them without the container.
+func (c Container) DataVolumes() []Mount {
+	secrets := c.SecretVolumes()
+	return slices.DeleteFunc(slices.Clone(c.Mounts), func(m Mount) bool {
+		return !m.Anonymous() || slices.Contains(secrets, m.Name)
+	})
 }
 
 // Ref names the container.
@@ -122,6 +156,11 @@ type Mount struct {
 	// Name is the volume's name; empty for other types.
 	Name   string
 	Target string
+}
+
+// MountsVolume says that the container has a volume, by the engine's name of it.
+func (c Container) MountsVolume(name string) bool {
+	return slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.Name == name && m.Type == "volume" })
 }
 
 // Anonymous says that the mount is a volume which nobody has named: the engine
@@ -187,6 +226,40 @@ type Volume struct {
 	Labels map[string]string
 }
 
+// Remnants are anonymous volumes of a container that is removed, or about to be, and
+// which the engine does not remove with it.
+type Remnants struct {
+	// Note is the volume that names them; it holds nothing.
+	Note string
+	// Container is the id of the container.
+	Container string
+	Volumes   []string
+}
+
+const remnantsInfix = "_remnants-"
+
+// RemnantsOf are volumes of a container; the project's label and theirs are all that
+// the note has.
+func RemnantsOf(c Container, volumes []string) (Remnants, VolumeSpec) {
+	name := c.Project + remnantsInfix + c.ID
+	return Remnants{name, c.ID, volumes}, VolumeSpec{Name: name, Labels: map[string]string{
+		LabelProject: c.Project, LabelRemnants: strings.Join(volumes, ","),
+	}}
+}
+
+// Remnants gives what a volume is a note of; false for any other volume. What has a
+// name is nobody's remnant, whatever a note says.
+func (v Volume) Remnants() (Remnants, bool) {
+	list, is := v.Labels[LabelRemnants]
+	volumes := slices.DeleteFunc(strings.Split(list, ","), func(name string) bool {
+		return !(Mount{Type: "volume", Name: name}).Anonymous()
+	})
+	return Remnants{v.Name, strings.TrimPrefix(v.Name, v.Project+remnantsInfix), volumes}, is
+}
+
+// Ref names the note.
+func (r Remnants) Ref() Ref { return Ref{KindVolume, r.Note} }
+
 // Ref names the volume.
 func (v Volume) Ref() Ref { return Ref{KindVolume, v.Name} }
 
@@ -211,11 +284,17 @@ func ContainerFromLabels(c Container, labels map[string]string) Container {
 	c.Service = labels[LabelService]
 	c.Number, _ = strconv.Atoi(labels[LabelNumber])
 	c.OneOff = labels[LabelOneOff] == "True"
+	c.Helper = labels[LabelHelper]
 	c.Hash = labels[LabelHash]
 	c.ComposeHash = labels[LabelComposeHash]
 	c.DependsOn = ParseDependsOn(labels[LabelDependsOn])
 	if files := labels[LabelConfigFiles]; files != "" {
 		c.ConfigFiles = strings.Split(files, ",")
+	}
+	for entry := range strings.SplitSeq(labels[LabelFiles], ",") {
+		if i := strings.LastIndexByte(entry, '='); i > 0 {
+			c.Files = append(c.Files, entry[:i])
+		}
 	}
 	if carried := labels[LabelCarried]; carried != "" {
 		c.Carried = strings.Split(carried, ",")

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -155,6 +156,37 @@ func TestServiceHash(t *testing.T) {
 	}
 }
 
+// The digest of a secret is another one in each project and under each name, and one
+// of a release before is still known.
+func TestDigestsOfSecrets(t *testing.T) {
+	of := func(project, secret, content string) state.File {
+		t.Helper()
+		text := "services: {a: {image: a, secrets: [" + secret + "]}}\nsecrets: {" + secret + ": {environment: TOKEN}}"
+		p := projecttest.Load(t, "/src", text, types.Mapping{"TOKEN": content})
+		p.Name = project
+		d, err := state.Flatten(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Services[0].Containers[0].Files[0]
+	}
+	one := of("one", "token", "canary")
+	for _, other := range []state.File{of("two", "token", "canary"), of("one", "key", "canary"), of("one", "token", "canari")} {
+		if other.Digest == one.Digest || one.HasDigest(other.Digest) {
+			t.Errorf("%+v has the digest of another secret", other)
+		}
+	}
+	before := "e100fbce008c" // by releases that digested secrets as they do configs
+	for _, form := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(form, []state.File{one}); strings.Contains(text, "canary") {
+			t.Errorf("%s shows the secret: %s", form, text)
+		}
+	}
+	if !one.HasDigest(one.Digest) || !one.HasDigest(before) || one.HasDigest("e100fbce008d") || one.HasDigest("") {
+		t.Errorf("%+v does not know its digests", one)
+	}
+}
+
 // Secrets and configs come as files; their content counts in the hash, and is in
 // no label.
 func TestFlattenFiles(t *testing.T) {
@@ -171,13 +203,13 @@ configs: {conf: {content: "a=b"}}
 	mode := types.FileMode(0o440)
 	want := []state.File{
 		{Content: "a=b", Target: "/etc/conf", Digest: "42144f3939c3"},
-		{Content: "canary", Target: "/run/secrets/token", Digest: "e100fbce008c"},
+		{Content: "canary", Target: "/run/secrets/token", Digest: "s1-f6f2304b6ea11afd91"},
 		{Source: "/src/cert.pem", Target: "/etc/cert.pem", Mode: &mode},
 	}
 	if diff := cmp.Diff(want, c.Files); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if got, want := c.Labels[state.LabelFiles], "/etc/conf=42144f3939c3,/run/secrets/token=e100fbce008c"; got != want {
+	if got, want := c.Labels[state.LabelFiles], "/etc/conf=42144f3939c3,/run/secrets/token=s1-f6f2304b6ea11afd91"; got != want {
 		t.Errorf("label %s: %s, want %s", state.LabelFiles, got, want)
 	}
 	for key, value := range c.Labels {

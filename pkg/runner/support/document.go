@@ -23,7 +23,7 @@ list of fields from the schema of compose-go and fails when one has no class her
 
 A release behind a field means that older engines do not know it: there it is
 refused. Fields that begin with ` + "`x-`" + ` are for other tools; stackctl reads
-` + "`build.x-stackctl`" + `. "And all below" stands for every field inside.
+` + "`build.x-stackctl`" + `, ` + "`x-stackctl.allow`" + ` and a service's ` + "`x-stackctl.read_only`" + `. "And all below" stands for every field inside.
 `)
 	out.WriteString(differences)
 	counts := map[Class]int{}

@@ -25,6 +25,19 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Path + " is not supported: " + p.Why }
 
+// Warning is a use of a field that means nothing on one engine.
+type Warning struct {
+	// Path is where it is: "services.web.deploy.placement".
+	Path string
+	// Why says why.
+	Why string
+}
+
+func (w Warning) String() string { return w.Path + " " + w.Message() }
+
+// Message is the warning without its place.
+func (w Warning) Message() string { return "is ignored: " + w.Why }
+
 // Error lists everything that a project says and that cannot be done.
 type Error struct {
 	Problems []Problem
@@ -60,7 +73,7 @@ func (e *Error) OrNil() error {
 // [CheckBuild]. api is the version that is spoken with the engine; empty leaves
 // out what depends on it. The error is an *Error with all that is refused; the
 // warnings name what is ignored.
-func Check(p *types.Project, api string) (warnings []string, err error) {
+func Check(p *types.Project, api string) (warnings []Warning, err error) {
 	c := &checker{api: api, skip: buildPath}
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		service := p.Services[name]
@@ -108,13 +121,13 @@ func Check(p *types.Project, api string) (warnings []string, err error) {
 
 // CheckService is [Check] for one service, less what depends on the project's
 // configs and secrets.
-func CheckService(service types.ServiceConfig, api string) (warnings []string, err error) {
+func CheckService(service types.ServiceConfig, api string) (warnings []Warning, err error) {
 	return Check(&types.Project{Services: types.Services{service.Name: service}}, api)
 }
 
 // CheckBuild looks at what a service says of its build. It counts only when the
 // service is built: an image that is there already runs in any case.
-func CheckBuild(service types.ServiceConfig, api string) (warnings []string, err error) {
+func CheckBuild(service types.ServiceConfig, api string) (warnings []Warning, err error) {
 	if service.Build == nil {
 		return nil, nil
 	}
@@ -133,10 +146,10 @@ type checker struct {
 	// skip is a field that is not looked into.
 	skip     string
 	problems []Problem
-	warnings []string
+	warnings []Warning
 }
 
-func (c *checker) result() ([]string, error) {
+func (c *checker) result() ([]Warning, error) {
 	slices.SortStableFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) })
 	return c.warnings, (&Error{Problems: c.problems}).OrNil()
 }
@@ -146,7 +159,7 @@ func (c *checker) refuse(path, why string) {
 }
 
 func (c *checker) ignore(path, why string) {
-	c.warnings = append(c.warnings, fmt.Sprintf("%s is ignored: %s", path, why))
+	c.warnings = append(c.warnings, Warning{path, why})
 }
 
 // section looks at a part of a project as the specification writes it.

@@ -46,15 +46,14 @@ func problems(t *testing.T, err error) []string {
 }
 
 // ignored gives the paths that warnings name.
-func ignored(t *testing.T, warnings []string) []string {
+func ignored(t *testing.T, warnings []support.Warning) []string {
 	t.Helper()
 	var out []string
 	for _, w := range warnings {
-		path, why, ok := strings.Cut(w, " is ignored: ")
-		if !ok || why == "" {
+		if w.Why == "" || w.String() != w.Path+" is ignored: "+w.Why {
 			t.Errorf("warning %q does not say why", w)
 		}
-		out = append(out, path)
+		out = append(out, w.Path)
 	}
 	return out
 }

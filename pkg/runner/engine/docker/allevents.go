@@ -48,16 +48,16 @@ func (e *Engine) AllEvents(ctx context.Context, o engine.EventOptions, each func
 // endOfEvents tells whether the engine ended its stream at the time that was asked
 // for. One that stops ends it in the same way, but answers no more.
 func (e *Engine) endOfEvents(ctx context.Context, err error, o engine.EventOptions) error {
-	if _, pingErr := e.api.Ping(ctx); pingErr != nil {
-		return e.unreachable(ctx, pingErr)
+	ended := err == nil || errors.Is(err, io.EOF)
+	if ended {
+		err = io.ErrUnexpectedEOF
 	}
-	if err == nil || errors.Is(err, io.EOF) {
-		if !o.Until.IsZero() {
-			return nil
-		}
-		err = fmt.Errorf("the engine ended the stream: %w", io.ErrUnexpectedEOF)
+	err = e.gone(ctx, err)
+	var lost *engine.LostError
+	if ended && !o.Until.IsZero() && errors.As(err, &lost) {
+		return nil
 	}
-	return failed("watch", "events of", e.endpoint.host, err)
+	return fmt.Errorf("watch events: %w", err)
 }
 
 // timeParam writes a time as the API takes it: seconds and nanoseconds.

@@ -11,7 +11,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
@@ -71,7 +70,7 @@ func execOptions(c engine.Command) container.ExecOptions {
 
 // StartAttached starts a container with the caller's streams. It attaches and
 // begins to wait before the start: a short run would otherwise be over by then.
-func (e *Engine) StartAttached(ctx context.Context, name string, s engine.Streams) (int, error) {
+func (e *Engine) StartAttached(ctx context.Context, name string, s engine.Streams, started func()) (int, error) {
 	fail := func(action string, err error) (int, error) { return 0, detachedOr(ctx, action, name, err) }
 	bound, end := context.WithCancel(context.WithValue(ctx, bindConn{}, true))
 	defer end()
@@ -91,6 +90,9 @@ func (e *Engine) StartAttached(ctx context.Context, name string, s engine.Stream
 	waiting := e.waitEnd(bound, name, removes)
 	if err := e.api.ContainerStart(ctx, name, container.StartOptions{}); err != nil {
 		return fail("start", err)
+	}
+	if started != nil {
+		started()
 	}
 	resizing := e.followSize(bound, s.Terminal, func(ctx context.Context, o container.ResizeOptions) error {
 		return e.api.ContainerResize(ctx, name, o)
@@ -227,7 +229,7 @@ func exchange(ctx context.Context, stream types.HijackedResponse, s engine.Strea
 	if tty {
 		_, err = io.Copy(out, stream.Reader)
 	} else {
-		_, err = stdcopy.StdCopy(out, errOut, stream.Reader)
+		err = demultiplex(out, errOut, stream.Reader)
 	}
 	if s.In != nil && errors.Is(err, syscall.ECONNRESET) {
 		// An end like any other, with input that nobody has read. Whether the command

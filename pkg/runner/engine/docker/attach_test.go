@@ -244,7 +244,7 @@ func TestAttachedEndsWithItsContext(t *testing.T) {
 			return e.ExecAttached(ctx, "web", engine.Command{Args: []string{"true"}}, s)
 		},
 		"start": func(e *Engine, ctx context.Context, s engine.Streams) (int, error) {
-			return e.StartAttached(ctx, "web", s)
+			return e.StartAttached(ctx, "web", s, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,13 +288,17 @@ func TestStartAttached(t *testing.T) {
 		t.Run(condition, func(t *testing.T) {
 			h := newHost(&host{talk: echo, exitCode: 3, removes: removes})
 			var out, errOut bytes.Buffer
-			code, err := h.engine(t).StartAttached(t.Context(), "web", engine.Streams{In: strings.NewReader("hello"), Out: &out, Err: &errOut})
+			var atStart []string
+			code, err := h.engine(t).StartAttached(t.Context(), "web", engine.Streams{In: strings.NewReader("hello"), Out: &out, Err: &errOut}, func() { atStart = h.seen() })
 			if err != nil || code != 3 || out.String() != "hello" || errOut.String() != "oh" {
 				t.Errorf("%d %v %q %q", code, err, out.String(), errOut.String())
 			}
 			want := []string{"containers/web/attach", "containers/web/wait " + condition, "containers/web/start"}
 			if diff := cmp.Diff(want, h.seen()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(want, atStart); diff != "" {
+				t.Errorf("calls before it is said to have started (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -308,7 +312,7 @@ func TestStartAttachedToATerminal(t *testing.T) {
 	var out bytes.Buffer
 	_, err := h.engine(t).StartAttached(t.Context(), "web", engine.Streams{
 		Out: &out, Terminal: &engine.Terminal{Size: engine.Size{Columns: 80, Rows: 24}},
-	})
+	}, nil)
 	if err != nil || out.String() != "size 80x24" {
 		t.Errorf("%v %q", err, out.String())
 	}
@@ -318,7 +322,7 @@ func TestStartAttachedThatDoesNotStart(t *testing.T) {
 	h := newHost(&host{refuse: "/start"})
 	h.talk = func(*net.UnixConn) {}
 	e := h.engine(t)
-	_, err := e.StartAttached(t.Context(), "web", engine.Streams{})
+	_, err := e.StartAttached(t.Context(), "web", engine.Streams{}, func() { t.Error("it is said to have started") })
 	h.start.Do(func() { close(h.started) })
 	if !errdefs.IsInvalidArgument(err) || err.Error() != `start container "web": no such program` {
 		t.Errorf("error is %v", err)
@@ -350,7 +354,7 @@ func TestDetachKeys(t *testing.T) {
 				t.Errorf("exec: %v", err)
 			}
 			h = newHost(&host{talk: talk, running: running, tty: true})
-			_, err = h.engine(t).StartAttached(t.Context(), "web", engine.Streams{In: keys(), Terminal: terminal})
+			_, err = h.engine(t).StartAttached(t.Context(), "web", engine.Streams{In: keys(), Terminal: terminal}, nil)
 			if !errors.Is(err, want) || want == nil && err != nil {
 				t.Errorf("start: %v", err)
 			}

@@ -209,7 +209,7 @@ func readBuild(r io.Reader, each func(engine.Progress)) (string, error) {
 	})
 	switch {
 	case err != nil:
-		return "", steps.explain(err)
+		return "", classified(steps.explain(err))
 	case id == "":
 		return "", errors.New("the engine ended the build and named no image")
 	}

@@ -12,8 +12,12 @@ import (
 // traceID marks the records of BuildKit's progress.
 const traceID = "moby.buildkit.trace"
 
-// keptLines is how much of a failed step's output goes into the error.
-const keptLines = 20
+// keptLines is how much of a failed step's output goes into the error, keptBytes how
+// much of a line that comes in pieces is kept at least.
+const (
+	keptLines = 20
+	keptBytes = 4 << 10
+)
 
 // steps follows a build: what its steps are called, and what they wrote last.
 type steps struct {
@@ -190,8 +194,12 @@ type tail struct {
 
 func (t *tail) add(text string) {
 	for line := range strings.Lines(text) {
-		if t.open {
-			t.kept[len(t.kept)-1] += line
+		if last := len(t.kept) - 1; t.open {
+			// A line without an end, such as a bar that moves, keeps its own.
+			if line = t.kept[last] + line; len(line) > 2*keptBytes {
+				line = line[len(line)-keptBytes:]
+			}
+			t.kept[last] = line
 		} else {
 			t.kept = append(t.kept, line)
 		}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,12 +52,18 @@ type Options struct {
 	LookupEnv func(string) (string, bool)
 	// UserAgent is sent with every request; empty for the client's own.
 	UserAgent string
+	// AnswerTimeout is how long the engine may be silent on a call that it answers
+	// at once when all is well, before that is an *[engine.UnansweredError]; zero is
+	// [DefaultAnswerTimeout].
+	AnswerTimeout time.Duration
 }
 
 // Engine is a connection to one Docker Engine. It is safe for concurrent use.
 type Engine struct {
 	api      *client.Client
 	endpoint endpoint
+	// answerTimeout is that of the options, never zero.
+	answerTimeout time.Duration
 	// settings loads config.json at its first use: only pulls and builds need it.
 	settings func() (*configfile.ConfigFile, error)
 	// agent is the socket of the user's ssh agent, for builds; empty for none.
@@ -63,6 +71,8 @@ type Engine struct {
 
 	agree  sync.Mutex
 	agreed bool
+	// answered says that there was an answer to the first ping.
+	answered atomic.Bool
 
 	system       sync.Mutex
 	systemAnswer *system.Info // nil until asked for
@@ -79,7 +89,9 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts, err := clientOptions(o, ep)
+	transport := newTransport(ep)
+	hc := &http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}
+	opts, err := clientOptions(o, ep, hc, transport)
 	if err != nil {
 		return nil, fmt.Errorf("engine at %s (from %s): %w", ep.host, ep.source, err)
 	}
@@ -87,27 +99,35 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine at %s (from %s): %w", ep.host, ep.source, err)
 	}
+	// Last, for the client configures a bare transport only.
+	patience := cmp.Or(o.AnswerTimeout, DefaultAnswerTimeout)
+	hc.Transport = &sound{next: hc.Transport, endpoint: ep.host}
+	hc.Transport = &answers{next: hc.Transport, after: patience}
 	dir := configDir(o)
 	agent, _ := o.LookupEnv("SSH_AUTH_SOCK")
 	return &Engine{
-		agent:    agent,
-		api:      api,
-		endpoint: ep,
-		settings: sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadSettings(dir) }),
+		agent:         agent,
+		api:           api,
+		endpoint:      ep,
+		answerTimeout: patience,
+		settings:      sync.OnceValues(func() (*configfile.ConfigFile, error) { return loadSettings(dir) }),
 	}, nil
 }
 
 // Close drops the idle connections. Calls that go on are not ended.
 func (e *Engine) Close() error { return e.api.Close() }
 
-func clientOptions(o Options, ep endpoint) ([]client.Opt, error) {
-	transport := &http.Transport{
+func newTransport(ep endpoint) *http.Transport {
+	return &http.Transport{
 		TLSClientConfig:     ep.tls,
 		MaxIdleConns:        maxIdleConns,
 		MaxIdleConnsPerHost: maxIdleConns,
 		IdleConnTimeout:     30 * time.Second,
 	}
-	opts := []client.Opt{client.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: client.CheckRedirect})}
+}
+
+func clientOptions(o Options, ep endpoint, hc *http.Client, transport *http.Transport) ([]client.Opt, error) {
+	opts := []client.Opt{client.WithHTTPClient(hc)}
 	helper, err := connhelper.GetConnectionHelper(ep.host)
 	if err != nil {
 		return nil, err
@@ -189,6 +209,32 @@ func (e *Engine) Platform(ctx context.Context) (engine.Platform, error) {
 	return engine.Platform{OS: version.Os, Arch: version.Arch}, nil
 }
 
+// Now asks the engine for its time.
+func (e *Engine) Now(ctx context.Context) (time.Time, error) {
+	if err := e.takesConnections(ctx); err != nil {
+		return time.Time{}, err
+	}
+	info, err := e.api.Info(ctx)
+	if err != nil {
+		return time.Time{}, failed("ask for the time of", "engine", e.endpoint.host, err)
+	}
+	now, err := time.Parse(time.RFC3339Nano, info.SystemTime)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("the engine's time: %w", err)
+	}
+	return now, nil
+}
+
+// takesConnections says that there is an engine, which does not stop just now.
+func (e *Engine) takesConnections(ctx context.Context) error {
+	conn, err := e.api.Dialer()(ctx)
+	if err != nil {
+		return e.unreachable(ctx, err)
+	}
+	_ = conn.Close()
+	return nil
+}
+
 // negotiate agrees on the API version, once, for what has to know it before its
 // first request.
 func (e *Engine) negotiate(ctx context.Context) error {
@@ -201,8 +247,12 @@ func (e *Engine) negotiate(ctx context.Context) error {
 	if err != nil {
 		return e.unreachable(ctx, err)
 	}
+	if ping.APIVersion == "" {
+		return &engine.AnswerError{Endpoint: e.endpoint.host, Call: "GET /_ping", Reason: "it names no API version"}
+	}
 	e.api.NegotiateAPIVersionPing(ping)
 	e.agreed = true
+	e.answered.Store(true)
 	return nil
 }
 
@@ -216,6 +266,10 @@ func (e *Engine) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	var odd *engine.AnswerError
+	if errors.As(err, &odd) {
+		return odd
+	}
 	cause := err
 	if !strings.HasPrefix(e.endpoint.host, "ssh://") {
 		// The client's error has lost the reason; dialling again tells it.
@@ -226,7 +280,7 @@ func (e *Engine) unreachable(ctx context.Context, err error) error {
 			cause = dialErr
 		}
 	}
-	return &engine.UnreachableError{Endpoint: e.endpoint.host, Source: e.endpoint.source, Err: plainly(cause)}
+	return &engine.UnreachableError{Endpoint: e.endpoint.host, Source: e.endpoint.source, Lost: e.answered.Load(), Err: plainly(cause)}
 }
 
 // plainly reduces a failed dial to its reason: the address is in the error
@@ -265,6 +319,16 @@ const daemonPrefix = "Error response from daemon: "
 
 // trimmed takes the client's preamble from an engine's error. Its class stays.
 func trimmed(err error) error {
+	if plain, is := withoutClient(err); is {
+		return plain
+	}
+	var odd *engine.AnswerError
+	if errors.As(err, &odd) {
+		return odd
+	}
+	if text, found := unreadable(err); found {
+		return &reason{text, err}
+	}
 	if text, found := strings.CutPrefix(err.Error(), daemonPrefix); found {
 		return &reason{text, err}
 	}
@@ -276,5 +340,5 @@ func failed(action, kind, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s %s %q: %w", action, kind, name, trimmed(err))
+	return fmt.Errorf("%s %s %q: %w", action, kind, name, classified(trimmed(err)))
 }

@@ -41,7 +41,9 @@ type view struct {
 // would make now. Both are brought into one form first: what is wanted gets what
 // the engine adds from the image and from its own defaults.
 func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContainer) ([]state.Difference, error) {
-	fail := func(err error) ([]state.Difference, error) { return nil, failed("compare", "container", name, err) }
+	fail := func(err error) ([]state.Difference, error) {
+		return nil, failed("compare", "container", e.containerName(ctx, name, err), err)
+	}
 	files := c.Spec.Files // without the credentials of use_api_socket, which are no definition
 	c, wanted, err := e.translate(ctx, c)
 	var gone *noPeerError
@@ -61,6 +63,9 @@ func (e *Engine) Compare(ctx context.Context, name string, c engine.CreateContai
 	looks.Go(func() (err error) { info, err = e.systemInfo(ctx); return err })
 	if err := looks.Wait(); err != nil {
 		return fail(err)
+	}
+	if there.ContainerJSONBase == nil {
+		return fail(errors.New("the engine's answer does not describe a container"))
 	}
 	made, err := e.api.ImageInspect(ctx, there.Image)
 	if err != nil && !errdefs.IsNotFound(err) {
@@ -130,8 +135,8 @@ func (e *Engine) systemInfo(ctx context.Context) (system.Info, error) {
 // one differently.
 func (e *Engine) identify(ctx context.Context, is, want *view) {
 	id := func(ref string) string {
-		if other, err := e.api.ContainerInspect(ctx, ref); err == nil {
-			return other.ID[:12]
+		if other, err := e.api.ContainerInspect(ctx, ref); err == nil && other.ContainerJSONBase != nil {
+			return shortID(other.ID)
 		}
 		return ref
 	}
@@ -337,7 +342,7 @@ func (w *view) settleIdentity(is *view, s defaults) {
 			c.Domainname = is.config.Domainname
 		}
 	} else if c.Hostname == "" && len(s.id) >= 12 {
-		c.Hostname = s.id[:12]
+		c.Hostname = shortID(s.id)
 	}
 	if atLeast := (surroundings{api: s.api}).atLeast; atLeast(api144) {
 		// An address that nobody asked for looks like one that somebody did.
@@ -439,7 +444,7 @@ func compareViews(is, want *view, spec state.ContainerSpec) []state.Difference {
 func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.InspectResponse) []state.Difference {
 	// The names of the container itself are no aliases that somebody gave: the
 	// engine adds the short id, and a container can be renamed.
-	own := []string{spec.Name, strings.TrimPrefix(there.Name, "/"), there.ID[:min(12, len(there.ID))]}
+	own := []string{spec.Name, strings.TrimPrefix(there.Name, "/"), shortID(there.ID)}
 	var out []state.Difference
 	for _, name := range slices.Sorted(maps.Keys(want.endpoints)) {
 		a, b := is.endpoints[name], want.endpoints[name]
@@ -457,12 +462,21 @@ func compareEndpoints(is, want *view, spec state.ContainerSpec, there container.
 	return out
 }
 
+// shortID is what an engine writes of an id.
+func shortID(id string) string { return id[:min(12, len(id))] }
+
 // compareFiles gives the targets of configs and secrets that hold something else:
 // by the digests that stand with the container. One without them, which Docker Compose made, is asked for
 // the files that were written into it.
 func (e *Engine) compareFiles(ctx context.Context, id string, is, want map[string]string, files []state.File) ([]string, error) {
 	if is[state.LabelFiles] != "" {
-		return changedFiles(digests(is[state.LabelFiles]), digests(want[state.LabelFiles])), nil
+		old, now := digests(is[state.LabelFiles]), digests(want[state.LabelFiles])
+		for _, f := range files {
+			if digest, known := old[f.Target]; known && f.HasDigest(digest) {
+				old[f.Target] = now[f.Target]
+			}
+		}
+		return changedFiles(old, now), nil
 	}
 	var changed []string
 	for _, f := range files {

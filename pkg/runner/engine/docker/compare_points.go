@@ -411,7 +411,9 @@ func securitySet(v *view) unordered {
 func weightSet(list []*blkiodev.WeightDevice) unordered {
 	var out unordered
 	for _, d := range list {
-		out = append(out, fmt.Sprintf("%s %d", d.Path, d.Weight))
+		if d != nil {
+			out = append(out, fmt.Sprintf("%s %d", d.Path, d.Weight))
+		}
 	}
 	return out
 }
@@ -419,7 +421,9 @@ func weightSet(list []*blkiodev.WeightDevice) unordered {
 func rateSet(list []*blkiodev.ThrottleDevice) unordered {
 	var out unordered
 	for _, d := range list {
-		out = append(out, fmt.Sprintf("%s %d", d.Path, d.Rate))
+		if d != nil {
+			out = append(out, fmt.Sprintf("%s %d", d.Path, d.Rate))
+		}
 	}
 	return out
 }
@@ -448,7 +452,9 @@ func requestSet(list []container.DeviceRequest) unordered {
 func limitMap(list []*container.Ulimit) map[string]string {
 	out := map[string]string{}
 	for _, u := range list {
-		out[u.Name] = strconv.FormatInt(u.Soft, 10) + ":" + strconv.FormatInt(u.Hard, 10)
+		if u != nil {
+			out[u.Name] = strconv.FormatInt(u.Soft, 10) + ":" + strconv.FormatInt(u.Hard, 10)
+		}
 	}
 	return out
 }

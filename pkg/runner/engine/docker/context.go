@@ -18,8 +18,8 @@ import (
 	"strings"
 
 	"github.com/moby/patternmatcher"
-	"github.com/moby/patternmatcher/ignorefile"
 
+	"github.com/stackctl/stackctl/internal/dockerignore"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
 
@@ -47,9 +47,9 @@ func openContext(b engine.BuildRequest) (*buildContext, error) {
 	}
 	source := &buildContext{root: b.Context, extra: map[string][]byte{}}
 	text := []byte(b.Inline)
-	ignoreFile := filepath.Join(b.Context, ".dockerignore")
+	location := ""
 	if b.Inline == "" {
-		location := cmp.Or(b.Dockerfile, "Dockerfile")
+		location = cmp.Or(b.Dockerfile, "Dockerfile")
 		if !filepath.IsAbs(location) {
 			location = filepath.Join(b.Context, location)
 		}
@@ -60,17 +60,10 @@ func openContext(b engine.BuildRequest) (*buildContext, error) {
 		if inside, err := filepath.Rel(b.Context, location); err == nil && filepath.IsLocal(inside) {
 			source.dockerfile = filepath.ToSlash(inside)
 		}
-		// BuildKit prefers an ignore file that belongs to the Dockerfile.
-		if own := location + ".dockerignore"; exists(own) {
-			ignoreFile = own
-		}
 	}
-	patterns, err := readIgnore(ignoreFile)
-	if err != nil {
+	var err error
+	if source.ignore, err = dockerignore.Read(b.Context, location); err != nil {
 		return nil, err
-	}
-	if source.ignore, err = patternmatcher.New(patterns); err != nil {
-		return nil, fmt.Errorf("%s: %w", ignoreFile, err)
 	}
 	if source.dockerfile == "" {
 		// A name that only the text decides, so that the archive stays the same.
@@ -79,27 +72,6 @@ func openContext(b engine.BuildRequest) (*buildContext, error) {
 		source.extra[source.dockerfile] = text
 	}
 	return source, nil
-}
-
-func readIgnore(name string) ([]string, error) {
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf(".dockerignore: %w", err)
-	}
-	defer file.Close()
-	patterns, err := ignorefile.ReadAll(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return patterns, nil
-}
-
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
 }
 
 // pack writes the archive: paths in order, owned by root, with the times of the

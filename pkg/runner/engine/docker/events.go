@@ -52,7 +52,7 @@ func (e *Engine) Events(ctx context.Context, project string) (<-chan engine.Even
 	go func() {
 		defer cancel()
 		defer close(out)
-		forward(ctx, messages, errs, out)
+		e.forward(ctx, messages, errs, out)
 	}()
 	return out, nil
 }
@@ -68,7 +68,7 @@ func sinceParam(systemTime string) (string, error) {
 }
 
 // forward passes events on until the stream ends.
-func forward(ctx context.Context, messages <-chan events.Message, errs <-chan error, out chan<- engine.Event) {
+func (e *Engine) forward(ctx context.Context, messages <-chan events.Message, errs <-chan error, out chan<- engine.Event) {
 	send := func(event engine.Event) bool {
 		select {
 		case out <- event:
@@ -105,10 +105,19 @@ func forward(ctx context.Context, messages <-chan events.Message, errs <-chan er
 			if err == nil || errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			send(engine.Event{Time: time.Now(), Err: fmt.Errorf("the engine ended its event stream: %w", trimmed(err))})
+			send(engine.Event{Time: time.Now(), Err: e.gone(ctx, err)})
 			return
 		}
 	}
+}
+
+// gone says why a stream has ended that the engine was not asked to end: it
+// answers no more, or it does so again after a restart.
+func (e *Engine) gone(ctx context.Context, err error) error {
+	if away := e.takesConnections(ctx); away != nil {
+		return away
+	}
+	return lost(err)
 }
 
 // eventFrom puts an event in our words; false for one that is left out.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
@@ -35,7 +34,7 @@ func (e *Engine) Exec(ctx context.Context, name string, c engine.Command) (engin
 	}
 	defer stream.Close()
 	var out bounded
-	if _, err := stdcopy.StdCopy(&out, &out, stream.Reader); err != nil || ctx.Err() != nil {
+	if err := demultiplex(&out, &out, stream.Reader); err != nil || ctx.Err() != nil {
 		return fail(err)
 	}
 	code, err := e.exitCode(ctx, created.ID)

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ const outputLimit = 4096
 func (e *Engine) Inspect(ctx context.Context, name string) (engine.Inspection, error) {
 	c, err := e.api.ContainerInspect(ctx, name)
 	if err != nil {
-		return engine.Inspection{}, failed("inspect", "container", name, err)
+		return engine.Inspection{}, failed("inspect", "container", e.containerName(ctx, name, err), err)
 	}
 	return inspectionFrom(c), nil
 }
@@ -50,6 +51,10 @@ func inspectionFrom(c container.InspectResponse) engine.Inspection {
 	}
 	if c.Config != nil {
 		out.Tty = c.Config.Tty
+		out.StopSignal, out.StopGrace = cmp.Or(c.Config.StopSignal, "SIGTERM"), defaultGrace*time.Second
+		if seconds := c.Config.StopTimeout; seconds != nil {
+			out.StopGrace = time.Duration(*seconds) * time.Second
+		}
 		out.Healthcheck = healthcheckFrom(c.Config)
 	}
 	return out

@@ -208,7 +208,7 @@ func TestInspect(t *testing.T) {
 	}
 	want := engine.Inspection{
 		ID: id, Name: spec.Name, State: "running", Health: "unhealthy", StartedAt: got.StartedAt,
-		RestartPolicy: "unless-stopped", LastProbe: probe,
+		RestartPolicy: "unless-stopped", LastProbe: probe, StopSignal: "SIGTERM", StopGrace: 10 * time.Second,
 		Healthcheck: &engine.Healthcheck{
 			Command:  []string{"/bin/sh", "-c", "head -c 9000 /dev/zero | tr '\\0' x; exit 3"},
 			Interval: 100 * time.Millisecond, Retries: 1,

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
@@ -45,7 +44,7 @@ func (e *Engine) Logs(ctx context.Context, name string, o engine.LogOptions, eac
 		stdout.unframed = true
 		_, err = io.Copy(stdout, body)
 	} else {
-		_, err = stdcopy.StdCopy(stdout, stderr, body)
+		err = demultiplex(stdout, stderr, body)
 	}
 	stdout.flush()
 	stderr.flush()
@@ -55,7 +54,10 @@ func (e *Engine) Logs(ctx context.Context, name string, o engine.LogOptions, eac
 	return nil
 }
 
-// lineWriter cuts a stream of log entries into lines of any length.
+// lineLimit bounds what is kept of a line: what is longer comes as several.
+const lineLimit = 1 << 20
+
+// lineWriter cuts a stream of log entries into lines.
 //
 // In a framed stream each Write is one entry: a time, a space and a line, or a
 // piece of one without its line end, for the engine cuts lines at 16 KiB. The
@@ -71,34 +73,21 @@ type lineWriter struct {
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
-	n := len(p)
-	if w.unframed {
-		w.line.Write(p)
-		w.open = true
-		for {
-			text, rest, found := bytes.Cut(w.line.Bytes(), []byte("\n"))
-			if !found {
-				return n, nil
-			}
-			at, text := splitTime(text)
-			w.send(at, text)
-			w.line.Next(w.line.Len() - len(rest))
-			w.open = len(rest) > 0
-		}
+	at, text := time.Time{}, p
+	if !w.unframed {
+		at, text = splitTime(p)
 	}
-	at, text := splitTime(p)
 	for {
 		if !w.open {
 			w.started, w.open = at, true
 		}
 		piece, rest, found := bytes.Cut(text, []byte("\n"))
 		w.line.Write(piece)
-		if !found {
-			return n, nil
+		if found || w.line.Len() >= lineLimit {
+			w.flush()
 		}
-		w.flush()
 		if len(rest) == 0 {
-			return n, nil
+			return len(p), nil
 		}
 		text = rest
 	}

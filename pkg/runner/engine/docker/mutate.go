@@ -217,7 +217,7 @@ func (e *Engine) StopContainer(ctx context.Context, name string, grace *time.Dur
 	if grace != nil {
 		options.Timeout = wholeSeconds(*grace)
 	}
-	err := e.api.ContainerStop(ctx, name, options)
+	err := e.awaitStop(ctx, name, options)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}

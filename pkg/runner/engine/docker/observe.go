@@ -148,6 +148,9 @@ func (e *Engine) Volumes(ctx context.Context) ([]state.Volume, error) {
 	}
 	out := make([]state.Volume, 0, len(list.Volumes))
 	for _, v := range list.Volumes {
+		if v == nil {
+			continue
+		}
 		created, _ := time.Parse(time.RFC3339, v.CreatedAt)
 		out = append(out, state.Volume{
 			Name: v.Name, Driver: v.Driver, Created: created,

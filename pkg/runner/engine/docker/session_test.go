@@ -21,14 +21,14 @@ import (
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
 
-// call is what a caller of gRPC gets.
-type call struct {
+// answered is what a caller of gRPC gets.
+type answered struct {
 	Message         []byte
 	Status, Because string
 }
 
 // caller speaks HTTP/2 with a session, as BuildKit does.
-func caller(t *testing.T, s services) func(path string, message []byte) call {
+func caller(t *testing.T, s services) func(path string, message []byte) answered {
 	t.Helper()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
@@ -38,7 +38,7 @@ func caller(t *testing.T, s services) func(path string, message []byte) call {
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
 	t.Cleanup(client.CloseIdleConnections)
-	return func(path string, message []byte) call {
+	return func(path string, message []byte) answered {
 		t.Helper()
 		var body bytes.Buffer
 		if err := writeMessage(&body, message); err != nil {
@@ -53,7 +53,7 @@ func caller(t *testing.T, s services) func(path string, message []byte) call {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		var got call
+		var got answered
 		if got.Message, err = readMessage(response.Body); err != nil && !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
@@ -91,19 +91,19 @@ func TestSessionAnswers(t *testing.T) {
 	for _, test := range []struct {
 		name, path string
 		request    []byte
-		want       call
+		want       answered
 	}{
-		{"health", callHealth, nil, call{Message: []byte{8, 1}, Status: "0"}},
-		{"a secret", callSecret, text("token"), call{Message: text("secret"), Status: "0"}},
-		{"no such secret", callSecret, text("other"), call{Status: "5", Because: `build.secrets has no "other"`}},
-		{"credentials of the hub", callCredentials, text("registry-1.docker.io"), call{Message: text("me", "hub"), Status: "0"}},
-		{"a token", callCredentials, text("registry.example"), call{Message: text("", "token"), Status: "0"}},
-		{"no credentials", callCredentials, text("elsewhere"), call{Message: text("", ""), Status: "0"}},
-		{"a helper that fails", callCredentials, text("broken"), call{Status: "2", Because: "the helper says: 100%25 broken%09now"}},
-		{"an agent", callCheckAgent, text("default"), call{Message: []byte{}, Status: "0"}},
-		{"the agent of no name", callCheckAgent, nil, call{Message: []byte{}, Status: "0"}},
-		{"no such agent", callCheckAgent, text("other"), call{Status: "5", Because: `build.ssh has no "other"`}},
-		{"a call that is not known", "/moby.filesync.v1.FileSync/DiffCopy", nil, call{Status: "12", Because: "/moby.filesync.v1.FileSync/DiffCopy is nothing that stackctl answers"}},
+		{"health", callHealth, nil, answered{Message: []byte{8, 1}, Status: "0"}},
+		{"a secret", callSecret, text("token"), answered{Message: text("secret"), Status: "0"}},
+		{"no such secret", callSecret, text("other"), answered{Status: "5", Because: `build.secrets has no "other"`}},
+		{"credentials of the hub", callCredentials, text("registry-1.docker.io"), answered{Message: text("me", "hub"), Status: "0"}},
+		{"a token", callCredentials, text("registry.example"), answered{Message: text("", "token"), Status: "0"}},
+		{"no credentials", callCredentials, text("elsewhere"), answered{Message: text("", ""), Status: "0"}},
+		{"a helper that fails", callCredentials, text("broken"), answered{Status: "2", Because: "the helper says: 100%25 broken%09now"}},
+		{"an agent", callCheckAgent, text("default"), answered{Message: []byte{}, Status: "0"}},
+		{"the agent of no name", callCheckAgent, nil, answered{Message: []byte{}, Status: "0"}},
+		{"no such agent", callCheckAgent, text("other"), answered{Status: "5", Because: `build.ssh has no "other"`}},
+		{"a call that is not known", "/moby.filesync.v1.FileSync/DiffCopy", nil, answered{Status: "12", Because: "/moby.filesync.v1.FileSync/DiffCopy is nothing that stackctl answers"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if diff := cmp.Diff(test.want, ask(test.path, test.request)); diff != "" {

@@ -33,13 +33,20 @@ func (m message) err() error {
 	return nil
 }
 
+// recordLimit bounds one record, so that a stream which is none fills no memory.
+const recordLimit = 16 << 20
+
 // readMessages reads a stream to its end. A record that says what failed ends
 // it: the status of the response was sent before that was known.
 func readMessages(r io.Reader, each func(message) error) error {
-	decoder := json.NewDecoder(r)
+	bound := &io.LimitedReader{R: r}
+	decoder := json.NewDecoder(bound)
 	for {
 		var m message
+		bound.N = recordLimit
 		switch err := decoder.Decode(&m); {
+		case err != nil && bound.N == 0:
+			return errors.New("the engine's answer has no end to a record")
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -58,7 +58,7 @@ func TestFramedLog(t *testing.T) {
 	var got []engine.LogLine
 	each := func(l engine.LogLine) { got = append(got, l) }
 	out, errs := &lineWriter{each: each}, &lineWriter{each: each, stderr: true}
-	if _, err := stdcopy.StdCopy(out, errs, &frames); err != nil {
+	if err := demultiplex(out, errs, &frames); err != nil {
 		t.Fatal(err)
 	}
 	out.flush()
@@ -257,7 +257,7 @@ func TestEventStreamOfAnEngine(t *testing.T) {
 		}
 		got = append(got, event.Action)
 	}
-	want := []string{"create", "start", "the engine ended its event stream: unexpected EOF"}
+	want := []string{"create", "start", "the connection to the engine was lost: unexpected EOF"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

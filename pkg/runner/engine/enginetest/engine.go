@@ -86,6 +86,7 @@ type Engine struct {
 	containers map[string]*container // by id
 	networks   map[string]state.Network
 	volumes    map[string]state.Volume
+	contents   map[string][]byte // of volumes, as archives; none for an empty one
 	images     map[string]state.Image
 	registry   map[string]string // reference -> image id
 	streams    map[*stream]struct{}
@@ -121,9 +122,27 @@ func New() *Engine {
 		behaviours: map[string]Behaviour{},
 		clock:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		containers: map[string]*container{}, networks: map[string]state.Network{},
-		volumes: map[string]state.Volume{}, images: map[string]state.Image{},
+		volumes: map[string]state.Volume{}, contents: map[string][]byte{}, images: map[string]state.Image{},
 		registry: map[string]string{}, streams: map[*stream]struct{}{},
 	}
+}
+
+// Clone gives an engine with the same on it, where calls are not recorded yet and
+// none fails.
+func (e *Engine) Clone() *Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := New()
+	out.info, out.runsOn, out.clock, out.lastID = e.info, e.runsOn, e.clock, e.lastID
+	out.behaviours, out.registry, out.past = maps.Clone(e.behaviours), maps.Clone(e.registry), slices.Clone(e.past)
+	out.networks, out.volumes, out.images = maps.Clone(e.networks), maps.Clone(e.volumes), maps.Clone(e.images)
+	for id, c := range e.containers {
+		same := *c
+		same.Networks, same.Mounts = maps.Clone(c.Networks), slices.Clone(c.Mounts)
+		same.log, same.signals = slices.Clone(c.log), nil
+		out.containers[id] = &same
+	}
+	return out
 }
 
 // SetInfo replaces what the engine says of itself.
@@ -162,6 +181,13 @@ func (e *Engine) AddImage(ref, id string) {
 	e.images[ref] = state.Image{ID: id, Platform: e.platform()}
 }
 
+// AddBuilt puts an image on the engine that was built for a project.
+func (e *Engine) AddBuilt(ref, id, project string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.images[ref] = state.Image{ID: id, Platform: e.platform(), Labels: map[string]string{state.LabelProject: project}}
+}
+
 // AddRemote puts an image into the registry, to be pulled.
 func (e *Engine) AddRemote(ref, id string) {
 	e.mu.Lock()
@@ -173,14 +199,21 @@ func (e *Engine) AddRemote(ref, id string) {
 func (e *Engine) AddVolume(name, project string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.volumes[name] = state.Volume{Name: name, Project: project, Driver: "local", Created: e.clock}
+	e.volumes[name] = state.Volume{Name: name, Project: project, Driver: "local", Created: e.clock, Labels: ownerLabels(project)}
 }
 
 // AddNetwork puts a network on the engine that belongs to project, or to none.
 func (e *Engine) AddNetwork(name, project string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.networks[name] = state.Network{ID: e.newID("net"), Name: name, Project: project, Driver: "bridge"}
+	e.networks[name] = state.Network{ID: e.newID("net"), Name: name, Project: project, Driver: "bridge", Labels: ownerLabels(project)}
+}
+
+func ownerLabels(project string) map[string]string {
+	if project == "" {
+		return nil
+	}
+	return map[string]string{state.LabelProject: project}
 }
 
 // AddContainer puts a running container on the engine and gives its id.
@@ -191,6 +224,9 @@ func (e *Engine) AddContainer(c state.Container) string {
 		c.ID = e.newID("ctr")
 	}
 	c.State = cmp.Or(c.State, "running")
+	if c.Networks == nil {
+		c.Networks = map[string]string{}
+	}
 	e.containers[c.ID] = &container{Container: c}
 	return c.ID
 }
@@ -199,7 +235,7 @@ func (e *Engine) AddContainer(c state.Container) string {
 func (e *Engine) Calls() []Call {
 	return slices.DeleteFunc(e.AllCalls(), func(c Call) bool {
 		switch c.Method {
-		case "Info", "Platform", "Containers", "Networks", "Volumes", "Image", "Inspect", "Compare", "Events", "AllEvents", "Logs", "Exec":
+		case "Info", "Platform", "Containers", "Networks", "Volumes", "VolumeSizes", "ReadFolder", "Image", "Inspect", "Compare", "Events", "AllEvents", "Logs", "Exec":
 			return true
 		}
 		return false
@@ -289,6 +325,19 @@ func (e *Engine) SetHealth(name, health string) error {
 	return nil
 }
 
+// Alter changes what the lists tell of a container, as somebody else might have:
+// its state, its networks, its mounts. No event tells of it.
+func (e *Engine) Alter(name string, change func(*state.Container)) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.find(name)
+	if err != nil {
+		return err
+	}
+	change(&c.Container)
+	return nil
+}
+
 // Labels gives the labels of a container.
 func (e *Engine) Labels(name string) (map[string]string, error) {
 	e.mu.Lock()
@@ -328,7 +377,8 @@ func (e *Engine) platform() string { return e.runsOn.String() }
 
 func (e *Engine) newID(kind string) string {
 	e.lastID++
-	return fmt.Sprintf("%s%061d", kind, e.lastID)
+	// The first twelve characters tell one from all others, as with a real engine.
+	return fmt.Sprintf("%s%09d%052d", kind, e.lastID, 0)
 }
 
 func (e *Engine) find(ref string) (*container, error) {
@@ -380,6 +430,15 @@ func (e *Engine) Platform(ctx context.Context) (engine.Platform, error) {
 	return e.runsOn, nil
 }
 
+// Now implements engine.Observer: the fake's clock moves with every call.
+func (e *Engine) Now(ctx context.Context) (time.Time, error) {
+	if err := e.begin(ctx, "Now", ""); err != nil {
+		return time.Time{}, err
+	}
+	defer e.mu.Unlock()
+	return e.clock, nil
+}
+
 // Containers implements engine.Observer.
 func (e *Engine) Containers(ctx context.Context, project string) ([]state.Container, error) {
 	if err := e.begin(ctx, "Containers", project); err != nil {
@@ -389,7 +448,12 @@ func (e *Engine) Containers(ctx context.Context, project string) ([]state.Contai
 	var out []state.Container
 	for _, c := range e.containers {
 		if project == "" || c.Project == project {
-			out = append(out, c.Container)
+			listed := c.Container
+			listed.Networks, listed.Mounts = maps.Clone(c.Networks), slices.Clone(c.Mounts)
+			if !c.Running() { // a real engine gives ports only to what runs
+				listed.Ports = nil
+			}
+			out = append(out, listed)
 		}
 	}
 	slices.SortFunc(out, func(a, b state.Container) int { return cmp.Compare(a.ID, b.ID) })
@@ -582,6 +646,7 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		}
 	}
 	delete(e.volumes, name)
+	delete(e.contents, name)
 	return nil
 }
 
@@ -596,6 +661,11 @@ func (e *Engine) CreateContainer(ctx context.Context, req engine.CreateContainer
 		return "", conflict("the name %s is in use by container %s", name, c.ID)
 	}
 	image, ok := e.images[req.Spec.Image]
+	for _, other := range e.images { // or by its id
+		if !ok && other.ID == req.Spec.Image {
+			image, ok = other, true
+		}
+	}
 	if !ok {
 		return "", notFound("image", req.Spec.Image)
 	}
@@ -615,10 +685,15 @@ func (e *Engine) CreateContainer(ctx context.Context, req engine.CreateContainer
 		c.Networks[a.Network] = n.ID
 	}
 	if service, shares := strings.CutPrefix(req.Spec.Config.NetworkMode, types.ServicePrefix); shares {
-		for _, other := range e.containers { // the newest, as of two that take turns
-			if other.Service == service && other.Project == c.Project && other.ID > c.SharesNetwork {
-				c.SharesNetwork = other.ID
+		first := (*container)(nil) // with the lowest number, and the newest of two that take turns
+		for _, other := range e.containers {
+			if other.Service == service && other.Project == c.Project && !other.OneOff &&
+				(first == nil || cmp.Or(cmp.Compare(first.Number, other.Number), cmp.Compare(other.ID, first.ID)) > 0) {
+				first = other
 			}
+		}
+		if first != nil {
+			c.SharesNetwork = first.ID
 		}
 	}
 	for _, v := range req.Spec.Config.Volumes {
@@ -649,12 +724,20 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	if c.State == "running" {
+	switch c.State {
+	case "running":
+		return nil
+	case "paused": // which goes on where it was
+		c.State = "running"
+		e.emit(c, engine.Event{Action: "unpause"})
+		if b := e.behaviours[c.Service]; b.Exits {
+			e.exit(c, b.ExitCode)
+		}
 		return nil
 	}
-	for name := range c.Networks {
-		if _, ok := e.networks[name]; !ok {
-			return notFound("network", name)
+	for name, id := range c.Networks {
+		if n, ok := e.networks[name]; !ok || id != "" && id != n.ID {
+			return notFound("network", cmp.Or(id, name))
 		}
 	}
 	if c.SharesNetwork != "" {
@@ -663,7 +746,7 @@ func (e *Engine) StartContainer(ctx context.Context, ref string) error {
 		}
 	}
 	for _, other := range e.containers {
-		if other == c || other.State != "running" && other.State != "restarting" {
+		if other == c || !other.Running() {
 			continue
 		}
 		for _, p := range c.Ports {
@@ -941,7 +1024,7 @@ func (e *Engine) startExec(ctx context.Context, method, ref string) (*container,
 
 // StartAttached implements engine.Streamer: the program of the service runs as
 // the main process.
-func (e *Engine) StartAttached(ctx context.Context, ref string, s engine.Streams) (int, error) {
+func (e *Engine) StartAttached(ctx context.Context, ref string, s engine.Streams, started func()) (int, error) {
 	if err := e.begin(ctx, "StartAttached", e.nameOf(ref)); err != nil {
 		return 0, err
 	}
@@ -952,6 +1035,11 @@ func (e *Engine) StartAttached(ctx context.Context, ref string, s engine.Streams
 	}
 	e.run(c)
 	c.signals = make(chan string, 16)
+	if started != nil {
+		e.mu.Unlock() // it may ask the engine something
+		started()
+		e.mu.Lock()
+	}
 	code, err := e.runProgram(ctx, c, Process{Command: mainCommand(c.spec.Config)}, s)
 	if err != nil {
 		return 0, err

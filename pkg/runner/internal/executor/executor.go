@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ import (
 type Engine interface {
 	engine.Mutator
 	Image(ctx context.Context, ref string) (state.Image, error)
+	Inspect(ctx context.Context, container string) (engine.Inspection, error)
 	Pull(ctx context.Context, ref, platform string, each func(engine.Progress)) error
 	Exec(ctx context.Context, container string, c engine.Command) (engine.ExecResult, error)
 	LoadImage(ctx context.Context, archive io.Reader) (string, error)
@@ -40,23 +42,38 @@ type Builder interface {
 	Build(ctx context.Context, project string, s *state.ServiceSpec, each func(engine.Progress)) (note string, err error)
 }
 
+// Volumes reads and writes what is in volumes.
+type Volumes interface {
+	// Backup writes a volume to a backup, and reads that again.
+	Backup(ctx context.Context, v state.Volume, each func(engine.Progress)) error
+	// Restore writes a backup into a volume. What it cannot complete it takes back,
+	// where the volume was made for it.
+	Restore(ctx context.Context, op plan.RestoreVolume, each func(engine.Progress)) error
+}
+
 // Executor runs plans.
 type Executor struct {
 	Engine  Engine
 	Builder Builder
 	// Waiter is used for WaitReady; plans without one need none.
 	Waiter *probe.Waiter
+	// Ready looks at a container that is healthy, before others start; nil for no
+	// look.
+	Ready func(ctx context.Context, c state.ContainerSpec, id string) error
 	// Archive is used for LoadImage; plans without one need none.
 	Archive Archive
+	// Volumes is used for BackupVolume and RestoreVolume; plans without one need none.
+	Volumes Volumes
 	Sink    event.Sink
 	Now     func() time.Time
 	// Images are the images that are there, by reference.
 	Images map[string]state.Image
 }
 
-// mutationTimeout bounds one call that changes something. Such a call is not cut
-// by a cancelled context, so that it is known whether it happened.
-const mutationTimeout = time.Minute
+// mutationTimeout bounds one operation that changes something. Such a one is not cut
+// by a cancelled context, so that it is known whether it happened. It is longer than
+// an engine may be silent on one call, whose error says more.
+const mutationTimeout = 2 * time.Minute
 
 // Status is how a node ended.
 type Status string
@@ -113,6 +130,9 @@ func (x *Executor) Run(ctx context.Context, p *plan.Plan) []Outcome {
 		})
 	}
 	wg.Wait()
+	if slices.ContainsFunc(r.outcomes, func(out Outcome) bool { return out.Status != Done }) {
+		r.putBack(ctx, p)
+	}
 	return r.outcomes
 }
 

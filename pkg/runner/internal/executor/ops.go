@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/stackctl/stackctl/pkg/runner/engine"
+	"github.com/stackctl/stackctl/pkg/runner/event"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 )
@@ -50,38 +51,21 @@ func (r *run) exec(ctx context.Context, n plan.Node, accepted func()) (note stri
 	case plan.StopContainer:
 		return r.execStop(ctx, op)
 	case plan.RemoveContainer:
-		return "", r.execRemoveContainer(whole, op)
+		return r.execRemoveContainer(whole, op)
 	case plan.RemoveNetwork:
 		return "", r.Engine.RemoveNetwork(whole, op.Network.ID)
 	case plan.RemoveVolume:
 		return "", r.Engine.RemoveVolume(whole, op.Volume.Name)
+	case plan.RemoveRemnants:
+		return r.execRemoveRemnants(whole, op.Remnants)
 	case plan.RemoveImage:
 		return r.execRemoveImage(whole, op)
+	case plan.BackupVolume:
+		return "", r.Volumes.Backup(ctx, op.Volume, r.progress(n))
+	case plan.RestoreVolume:
+		return "", r.Volumes.Restore(ctx, op, r.progress(n))
 	}
 	return "", fmt.Errorf("no way to run %T", n.Op) // the set of operations is sealed
-}
-
-// execCreateNetwork makes a network. One that cannot be made gives its place back
-// to the one that was removed for it, with the containers that were on that: they
-// would run without it.
-func (r *run) execCreateNetwork(ctx context.Context, op plan.CreateNetwork) error {
-	err := r.Engine.CreateNetwork(ctx, op.Network)
-	if err == nil || op.Before == nil {
-		return err
-	}
-	if again := r.Engine.CreateNetwork(ctx, op.Before.Spec()); again != nil {
-		return fmt.Errorf("%w; the one before it is gone: %w", err, again)
-	}
-	for _, m := range op.Members {
-		again := r.Engine.Connect(ctx, m.Container.ID, m.Attachment)
-		if again != nil { // an address may be one of the network that was not made
-			again = r.Engine.Connect(ctx, m.Container.ID, state.Attachment{Network: m.Attachment.Network, Aliases: m.Attachment.Aliases})
-		}
-		if again != nil && !errdefs.IsNotFound(again) {
-			err = fmt.Errorf("%w; %w", err, again)
-		}
-	}
-	return err
 }
 
 // execPull pulls an image. The registry has accepted as soon as it talks of a
@@ -236,14 +220,62 @@ func (r *run) applies(op plan.ReplaceContainer) bool {
 }
 
 // removeReplaced removes the container whose place another has taken. Its
-// anonymous volumes are the other's now, or nobody's: they are kept.
+// anonymous volumes are the other's now, or nobody's: they are kept, but for those of
+// secrets that the other does not have.
 func (r *run) removeReplaced(ctx context.Context, old *state.Container, by string) error {
 	if old == nil || r.isKept(by) {
 		return nil
 	}
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), mutationTimeout)
 	defer cancel()
-	return r.Engine.RemoveContainer(whole, old.ID, false)
+	_, err := r.removeWith(whole, *old, false, old.SecretVolumes())
+	return err
+}
+
+// removeWith removes a container and, after it, volumes that the engine would leave.
+// A note in the engine says which these are until they are gone, for the next run
+// in case this one is cut: see [state.Remnants].
+func (r *run) removeWith(ctx context.Context, c state.Container, anonymous bool, volumes []string) (note string, err error) {
+	if len(volumes) == 0 {
+		return "", r.Engine.RemoveContainer(ctx, c.ID, anonymous)
+	}
+	remnants, volume := state.RemnantsOf(c, volumes)
+	if err := r.Engine.CreateVolume(ctx, volume); err != nil {
+		return "", err
+	}
+	if err := r.Engine.RemoveContainer(ctx, c.ID, anonymous); err != nil {
+		return "", err // the container may be gone all the same, and the next run sees that
+	}
+	return r.execRemoveRemnants(ctx, remnants)
+}
+
+// execRemoveRemnants removes volumes of a container that is gone, and the note of
+// them. One that another container uses stays.
+func (r *run) execRemoveRemnants(ctx context.Context, remnants state.Remnants) (note string, err error) {
+	note, err = r.removeUnused(ctx, remnants.Volumes)
+	if err != nil {
+		return "", err
+	}
+	return note, r.Engine.RemoveVolume(ctx, remnants.Note)
+}
+
+// removeUnused removes volumes of a container that is gone; the note names one that
+// another uses. Each is tried twice, as an engine may take a container that is just
+// gone for one that uses it.
+func (r *run) removeUnused(ctx context.Context, volumes []string) (note string, err error) {
+	for _, volume := range volumes {
+		err := r.Engine.RemoveVolume(ctx, volume)
+		if err != nil {
+			err = r.Engine.RemoveVolume(ctx, volume)
+		}
+		switch {
+		case errdefs.IsConflict(err):
+			note = "its volume " + volume + " stays, another container uses it"
+		case err != nil:
+			return "", err
+		}
+	}
+	return note, nil
 }
 
 // longestGrace bounds the stop of a container that sets its own grace period,
@@ -275,13 +307,40 @@ func (r *run) stop(ctx context.Context, c state.Container, grace *time.Duration,
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound+mutationTimeout)
 	defer cancel()
+	began := time.Now()
 	if err := r.Engine.StopContainer(ctx, c.ID, grace); err != nil {
 		return err
+	}
+	if time.Since(began) >= shortestGrace {
+		r.tellKilled(ctx, c, grace)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended[c.ID] = true
 	return nil
+}
+
+// shortestGrace is the shortest grace period that an engine can give. A container
+// that has ended before has not been killed, so nobody has to look.
+const shortestGrace = time.Second
+
+// sigkilled is the exit code of a process that SIGKILL has ended.
+const sigkilled = 137
+
+// tellKilled warns of a container that did not end by itself, and may have lost
+// what it had in hand.
+func (r *run) tellKilled(ctx context.Context, c state.Container, grace *time.Duration) {
+	look, err := r.Engine.Inspect(ctx, c.ID)
+	if err != nil || look.State != "exited" || look.ExitCode != sigkilled || look.OOMKilled || look.StopSignal == "SIGKILL" {
+		return
+	}
+	within := look.StopGrace
+	if grace != nil {
+		within = *grace
+	}
+	r.Sink.Emit(event.Event{Time: r.Now(), Kind: event.Warning, Message: fmt.Sprintf(
+		"container %s did not end within %s of %s and was killed; `init: true`, `exec` in its script or another stop_signal may let it end by itself",
+		look.Name, within, look.StopSignal)})
 }
 
 // hasEnded says that this run has stopped a container before: one that gave a
@@ -383,7 +442,11 @@ func hasPortRange(c state.ContainerSpec) bool {
 }
 
 func (r *run) execWait(ctx context.Context, op plan.WaitReady) (string, error) {
-	result, err := r.Waiter.Wait(ctx, r.containerID(op.Container.Name, op.ID), op.Condition)
+	id := r.containerID(op.Container.Name, op.ID)
+	result, err := r.Waiter.Wait(ctx, id, op.Condition)
+	if err == nil && r.Ready != nil && op.Condition == state.Healthy {
+		err = r.Ready(ctx, op.Container, id)
+	}
 	if err == nil {
 		err = r.removeReplaced(ctx, op.Replaced, op.Container.Name)
 	}
@@ -399,17 +462,13 @@ func (r *run) execWait(ctx context.Context, op plan.WaitReady) (string, error) {
 }
 
 // execRemoveContainer removes the anonymous volumes, too, that the container has
-// from the one it replaced.
-func (r *run) execRemoveContainer(ctx context.Context, op plan.RemoveContainer) error {
-	if err := r.Engine.RemoveContainer(ctx, op.Container.ID, op.Volumes); err != nil || !op.Volumes {
-		return err
+// from the one it replaced. Those with its secrets go in any case: nobody would find
+// them again, and what is in them would stay on the disk.
+func (r *run) execRemoveContainer(ctx context.Context, op plan.RemoveContainer) (note string, err error) {
+	if op.Volumes {
+		return r.removeWith(ctx, op.Container, true, op.Container.Carried)
 	}
-	for _, volume := range op.Container.Carried {
-		if err := r.Engine.RemoveVolume(ctx, volume); err != nil && !errdefs.IsConflict(err) {
-			return err // a conflict says that another container uses it
-		}
-	}
-	return nil
+	return r.removeWith(ctx, op.Container, false, op.Container.SecretVolumes())
 }
 
 // execRemoveImage leaves an image that others use: it is no failure of `down`.

@@ -20,6 +20,8 @@ type Want struct {
 	Project string
 	// Networks and Volumes are names, Images are references.
 	Networks, Volumes, Images []string
+	// Strangers asks for the containers of no or another project, too.
+	Strangers bool
 }
 
 // WantOf collects what a project names.
@@ -86,11 +88,18 @@ func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, er
 	var mu sync.Mutex // guards Images
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		all, err := e.Containers(ctx, w.Project)
+		project := w.Project
+		if w.Strangers {
+			project = ""
+		}
+		all, err := e.Containers(ctx, project)
 		for _, c := range all {
-			if c.OneOff {
+			switch {
+			case c.Project != w.Project:
+				o.Strangers = append(o.Strangers, c)
+			case c.OneOff:
 				o.OneOffs = append(o.OneOffs, c)
-			} else {
+			default:
 				o.Containers = append(o.Containers, c)
 			}
 		}
@@ -108,7 +117,12 @@ func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, er
 	g.Go(func() error {
 		all, err := e.Volumes(ctx)
 		for _, v := range all {
-			if v.Project == w.Project || slices.Contains(w.Volumes, v.Name) {
+			remnants, is := v.Remnants()
+			switch {
+			case is && v.Project == w.Project:
+				o.Remnants = append(o.Remnants, remnants)
+			case is: // another project's
+			case v.Project == w.Project || slices.Contains(w.Volumes, v.Name):
 				o.Volumes = append(o.Volumes, v)
 			}
 		}
@@ -137,9 +151,11 @@ func Observe(ctx context.Context, e engine.Observer, w Want) (state.Observed, er
 	}
 	slices.SortFunc(o.Containers, byService)
 	slices.SortFunc(o.OneOffs, byService)
+	slices.SortFunc(o.Strangers, byService)
 	slices.SortFunc(o.Networks, func(a, b state.Network) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	slices.SortFunc(o.Volumes, func(a, b state.Volume) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(o.Remnants, func(a, b state.Remnants) int { return cmp.Compare(a.Note, b.Note) })
 	return o, nil
 }
