@@ -7,7 +7,7 @@ import (
 
 // command finds, in what we tell, the commands about a stack that can be typed as
 // they are.
-var command = regexp.MustCompile("`stackctl (up|down|start|logs|status)( [^`]*)?`")
+var command = regexp.MustCompile("`stackctl (up|down|start|stop|logs|status|exec|pull|volume [a-z]+)( [^`]*)?`")
 
 // addressed puts the flags that this command was given to find its stack and its
 // engine into the commands of a hint, which would be about another stack without.

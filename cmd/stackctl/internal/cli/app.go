@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -98,8 +100,8 @@ func (a *App) run(ctx context.Context, args []string, redirect func(warn func(st
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	redirect(global.logged)
-	err := root.ExecuteContext(ctx)
-	return global.report(ctx, asUsage(err))
+	command, err := root.ExecuteContextC(ctx)
+	return global.report(ctx, strings.TrimPrefix(command.CommandPath(), "stackctl "), asUsage(err))
 }
 
 // redirectLogs makes warnings of what compose-go logs. It logs through logrus'
@@ -181,6 +183,18 @@ func (g *globalOptions) warn(text string) {
 // other sign.
 const obsoleteVersion = ": the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
 
+// keepDollar ends the warnings of a $ in a file with variables.
+const keepDollar = "so nothing stands in its place: single quotes around the value keep it"
+
+// unsetVariable is what compose-go logs of a reference to nothing, be it in a compose
+// file or in a file with variables.
+var unsetVariable = regexp.MustCompile(`^The "(.*)" variable is not set\. Defaulting to a blank string\.$`)
+
+// refersTo says that a text has a reference to a variable.
+func refersTo(text []byte, name string) bool {
+	return regexp.MustCompile(`\$\{?` + regexp.QuoteMeta(name) + `\b`).Match(text)
+}
+
 // logged warns of what compose-go logs. A version harms nobody, and many files have
 // one: only validate tells of it.
 func (g *globalOptions) logged(text string) {
@@ -189,6 +203,19 @@ func (g *globalOptions) logged(text string) {
 			file = "standard input"
 		}
 		g.versioned = append(g.versioned, shown(g.app.Dir, file))
+		return
+	}
+	if m := unsetVariable.FindStringSubmatch(text); m != nil && g.written != nil && !refersTo(g.written, m[1]) {
+		// A piece of a password may follow a $ in a file with variables.
+		text = "a $ in a file with variables refers to a variable that is not set, " + keepDollar
+	}
+	if aboutDollar := strings.Contains(text, keepDollar); aboutDollar && slices.Contains(g.told, text) {
+		return // a file may be read twice
+	} else if aboutDollar {
+		g.told = append(g.told, text)
+	}
+	if g.keepsLogged {
+		g.kept = append(g.kept, text)
 		return
 	}
 	g.warn(text)

@@ -29,6 +29,37 @@ func TestRedirectLogs(t *testing.T) {
 	}
 }
 
+// validate counts what is logged among its warnings, in either form.
+func TestValidateCountsWhatIsLogged(t *testing.T) {
+	before := logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
+	t.Cleanup(func() {
+		logrus.StandardLogger().ReplaceHooks(before)
+		logrus.SetOutput(os.Stderr)
+	})
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte("services: {web: {image: 'web:1', command: '${NOBODY}'}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"validate", exitDone, "warning: The \"NOBODY\" variable is not set. Defaulting to a blank string.\nvalid: project shop with 1 service, 1 warning\n"},
+		{"validate --strict", exitInvalid, "error: 1 warning, and --strict takes a warning for a fault\n"},
+		{"validate --format json", exitDone, `"message": "The \"NOBODY\" variable is not set. Defaulting to a blank string."`},
+		{"validate --strict --format json", exitInvalid, `"valid": false`},
+	} {
+		var out bytes.Buffer
+		app := &App{Streams: Streams{Out: &out, Err: &out}, Dir: dir, CacheDir: noCache}
+		logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
+		code := app.run(t.Context(), append([]string{"-p", "shop"}, strings.Fields(c.args)...), redirectLogs)
+		if code != c.code || !strings.Contains(out.String(), c.want) || strings.Count(out.String(), "NOBODY") != 1 {
+			t.Errorf("%s: code %d, got\n%s", c.args, code, out.String())
+		}
+	}
+}
+
 func TestColor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -84,11 +115,11 @@ func TestWhatComposeGoLogs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "compose.yaml")
-	if err := os.WriteFile(file, []byte("services: {web: {image: nginx}}"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("services: {web: {image: 'nginx:1'}}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for command, want := range map[string]string{
-		"validate": "warning: something else\nstack shop from compose.yaml\nwarning: compose.yaml: version means nothing any more, and can be left out\n",
+		"validate": "warning: something else\nstack shop from compose.yaml\ncompose.yaml: warning: version means nothing any more, and can be left out\n",
 		"config":   "warning: something else\n",
 	} {
 		var out, errs bytes.Buffer

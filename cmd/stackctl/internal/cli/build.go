@@ -88,7 +88,7 @@ func runBuild(ctx context.Context, o *buildOptions) error {
 	if o.quiet {
 		o.progress = display.Quiet
 	}
-	s, err := o.sourceToLoad(ctx)
+	s, err := o.sourceToLoad(ctx, o.services...)
 	if err != nil {
 		return err
 	}

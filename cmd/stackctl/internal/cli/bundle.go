@@ -88,7 +88,7 @@ func runBundle(ctx context.Context, app *App, o *bundleOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := o.sourceToLoad(ctx)
+	s, err := o.sourceToLoad(ctx, o.services...)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,11 @@ on it, which is as far back as --since can reach.`,
 }
 
 func runEvents(ctx context.Context, app *App, o *eventsOptions) error {
-	from, err := moment("--since", o.since, app.Now())
+	since, err := newMoment("--since", o.since, app.Now().Location())
 	if err != nil {
 		return err
 	}
-	to, err := moment("--until", o.until, app.Now())
+	until, err := newMoment("--until", o.until, app.Now().Location())
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,14 @@ func runEvents(ctx context.Context, app *App, o *eventsOptions) error {
 	}
 	defer closeEngine()
 	if err := s.checkKnown(ctx, e, o.services); err != nil {
+		return err
+	}
+	from, err := since.on(ctx, e)
+	if err != nil {
+		return err
+	}
+	to, err := until.on(ctx, e)
+	if err != nil {
 		return err
 	}
 	// Someone who stops reading, as head does, ends it.

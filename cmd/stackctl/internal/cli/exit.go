@@ -15,6 +15,7 @@ import (
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/backup"
 	"github.com/stackctl/stackctl/pkg/runner/bundle"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/plan"
@@ -85,12 +86,12 @@ type logTail struct {
 	lines     []engine.LogLine
 }
 
-// report tells how a command ended and gives its exit code.
-func (g *globalOptions) report(ctx context.Context, err error) int {
+// report tells how a command, such as "volume backup", ended and gives its exit code.
+func (g *globalOptions) report(ctx context.Context, verb string, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	v := judge(ctx, err, g.current.portVariables())
+	v := judge(ctx, verb, err, g.current.portVariables())
 	v.hint = g.addressed(v.hint)
 	for i := range v.lines {
 		if v.plainly {
@@ -135,8 +136,9 @@ func (g *globalOptions) report(ctx context.Context, err error) int {
 }
 
 // judge is the one table from errors to exit codes and hints. It goes by type,
-// never by text. ports name the variable that sets the host port of a service.
-func judge(ctx context.Context, err error, ports map[string]string) verdict {
+// never by text. verb is the command that failed; ports name the variable that sets
+// the host port of a service.
+func judge(ctx context.Context, verb string, err error, ports map[string]string) verdict {
 	var (
 		silent      silentError
 		usage       *usageError
@@ -145,16 +147,26 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		invalid     *spec.ValidationError
 		unsupported *runner.UnsupportedError
 		address     *addressError
+		strict      *strictError
 		unreachable *engine.UnreachableError
+		lost        *engine.LostError
+		unanswered  *engine.UnansweredError
 		version     *engine.VersionError
+		odd         *engine.AnswerError
 		taken       *runner.PortsError
 		program     *programError
 		missing     *runner.MissingImagesError
 		damaged     *bundle.DamagedError
+		exists      *backup.ExistsError
+		spoilt      *backup.DamagedError
+		notEmpty    *runner.NotEmptyError
+		noImage     *runner.NoImageError
 		platform    *bundle.PlatformError
 		failed      *runner.FailedError
 		interrupted *runner.InterruptedError
+		password    *runner.PasswordError
 		notRunning  *runner.NotRunningError
+		locked      *runner.LockedError
 	)
 	v := verdict{code: exitFailed, lines: []string{err.Error()}}
 	switch {
@@ -163,7 +175,7 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 	case errors.As(err, &interrupted):
 		return judgeInterrupt(ctx, interrupted)
 	case errors.As(err, &failed):
-		return judgeFailure(failed)
+		return judgeFailure(verb, failed)
 	case ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx))):
 		v.code, v.lines = signalCode(ctx), nil
 	case isBrokenPipe(err):
@@ -180,15 +192,30 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		if errors.Is(err, fs.ErrNotExist) {
 			v.hint = "check the path after --env-file"
 		}
+	case errors.Is(err, runner.ErrUnknownVolume):
+		v.code, v.hint = exitUsage, "`stackctl volume ls` lists the volumes"
+	case errors.As(err, &exists):
+		v.code, v.lines, v.hint = exitRefused, each(err), "name another folder"
+	case errors.As(err, &notEmpty):
+		v.code, v.lines = exitRefused, each(err)
+		v.hint = "empty or remove that volume first (`stackctl down -v` removes all of the project); restore before `stackctl up`, which makes a new one"
+	case errors.As(err, &spoilt):
+		v.lines, v.hint = each(err), "copy it again, or take another backup"
+	case errors.As(err, &noImage):
+		v.hint = "run this where the stack's file is, after `stackctl pull`"
 	case errors.Is(err, runner.ErrUnknownService):
 		v.code, v.hint = exitUsage, "`stackctl status` lists the services"
 	case errors.Is(err, runner.ErrNoContainer):
 		v.hint = "`stackctl up` makes it and starts it"
+	case errors.Is(err, plan.ErrIncomplete):
+		v.lines, v.hint = each(err), "`stackctl up` makes it anew and starts it"
 	case errors.As(err, &notRunning):
 		v.hint = "`stackctl up " + notRunning.Service + "` starts it"
 		if notRunning.State == "restarting" {
 			v.hint = "`stackctl logs " + notRunning.Service + "` shows why it does not stay up"
 		}
+	case errors.As(err, &locked):
+		v.hint = lockedHint(locked)
 	case errors.As(err, &refused):
 		v.code, v.hint = exitRefused, refused.hint
 	case errors.As(err, &invalid):
@@ -203,17 +230,27 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 		for _, p := range unsupported.Problems {
 			v.lines = append(v.lines, p.String())
 		}
+	case errors.As(err, &strict):
+		v.code, v.hint = exitInvalid, "mend them, or allow what is meant: `stackctl validate --help` says how"
 	case errors.As(err, &unreachable):
 		v.code, v.hint = exitUnreachable, reachHint(unreachable)
+	case errors.As(err, &lost):
+		v.code, v.hint = exitUnreachable, "the engine was stopped or restarted; `stackctl status` shows what runs"
+	case errors.As(err, &unanswered):
+		v.code, v.hint = exitUnreachable, silentHint
+	case errors.As(err, &odd):
+		v.code, v.hint = exitUnreachable, "check the engine's address, and that no proxy stands between: -H or --context names another engine"
 	case errors.As(err, &version):
 		v.code, v.hint = exitUnreachable, "update the engine, or name another one with -H or --context"
 	case errors.As(err, &address):
 		v.code, v.hint = exitUnreachable, "check -H, --context, DOCKER_HOST and DOCKER_CONTEXT; `docker context ls` lists contexts"
 	case errors.As(err, &program):
 		v.code, v.hint = exitInvalid, program.hint()
+	case errors.As(err, &password):
+		v.code, v.hint = exitRefused, passwordHint(password)
 	case errors.As(err, &missing):
 		v.lines, v.hint = strings.Split(err.Error(), "\n"), missingHint
-	case errors.Is(err, plan.ErrMissing), errors.Is(err, plan.ErrConflict), errors.Is(err, plan.ErrKeepsData):
+	case errors.Is(err, plan.ErrMissing), errors.Is(err, plan.ErrConflict), errors.Is(err, plan.ErrKeepsData), errors.Is(err, plan.ErrInUse):
 		v.lines = each(err)
 	case errors.As(err, &damaged):
 		v.hint = "copy it again, or make it anew with `stackctl bundle`"
@@ -232,6 +269,14 @@ func judge(ctx context.Context, err error, ports map[string]string) verdict {
 	return v
 }
 
+// lockedHint says what to do about a command that is at work for too long.
+func lockedHint(e *runner.LockedError) string {
+	if e.Holder.PID == 0 {
+		return "look what it waits for, or end it; then run this again"
+	}
+	return fmt.Sprintf("look what it waits for, or end it with `kill %d`; then run this again", e.Holder.PID)
+}
+
 // each gives the texts of errors that [errors.Join] has joined, or of the one
 // that err is, without the word for the class of what stands in a plan's way.
 func each(err error) []string {
@@ -244,7 +289,7 @@ func each(err error) []string {
 		return lines
 	}
 	text := err.Error()
-	for _, class := range []error{plan.ErrMissing, plan.ErrConflict, plan.ErrKeepsData} {
+	for _, class := range []error{plan.ErrMissing, plan.ErrConflict, plan.ErrKeepsData, plan.ErrInUse, plan.ErrIncomplete} {
 		if errors.Is(err, class) {
 			text = strings.TrimPrefix(text, class.Error()+": ")
 		}
@@ -265,7 +310,10 @@ func isFlagError(err error) bool {
 
 // judgeFailure tells each failure of a run. When it is for lack of readiness
 // alone, the code says so.
-func judgeFailure(failed *runner.FailedError) verdict {
+func judgeFailure(verb string, failed *runner.FailedError) verdict {
+	if failed.Engine != nil {
+		return judgeLost(verb, failed)
+	}
 	v := verdict{code: exitNotReady}
 	var hints []string
 	for _, f := range failed.Failures {
@@ -273,11 +321,22 @@ func judgeFailure(failed *runner.FailedError) verdict {
 		if len(f.Log) > 0 {
 			v.log = append(v.log, logTail{f.Node.Op.Ref().Name, f.Log})
 		}
-		var notReady *runner.NotReadyError
-		if !errors.As(f.Err, &notReady) {
+		var (
+			notReady   *runner.NotReadyError
+			unanswered *engine.UnansweredError
+			password   *runner.PasswordError
+		)
+		switch {
+		case errors.As(f.Err, &unanswered):
+			v.code, hints = exitUnreachable, []string{silentHint}
+			continue
+		case errors.As(f.Err, &password) && len(failed.Failures) == 1:
+			v.code, v.log = exitRefused, nil // its log says nothing of it
+			hints = append(hints, passwordHint(password))
+		case !errors.As(f.Err, &notReady):
 			v.code = exitFailed
 		}
-		if hint := failureHint(f); hint != "" {
+		if hint := failureHint(verb, f); hint != "" {
 			hints = append(hints, hint)
 		}
 	}
@@ -293,13 +352,43 @@ func judgeFailure(failed *runner.FailedError) verdict {
 	return v
 }
 
+// silentHint says what to do about an engine that is there and does not answer.
+const silentHint = "the engine hangs or has too much to do: `docker info` shows whether it answers, its log shows why; then run this again"
+
+// judgeLost tells of a run during which the engine went away. What failed only for
+// that is not told beside it.
+func judgeLost(verb string, failed *runner.FailedError) verdict {
+	v := verdict{code: exitUnreachable, hint: againHint(verb)}
+	for _, f := range failed.Failures {
+		var lost *engine.LostError
+		if !errors.As(f.Err, &lost) {
+			v.lines = append(v.lines, f.Err.Error())
+		}
+	}
+	v.lines = append(v.lines, failed.Engine.Error())
+	var unreachable *engine.UnreachableError
+	if errors.As(failed.Engine, &unreachable) {
+		v.hint = reachHint(unreachable) + "; then " + v.hint
+	}
+	return v
+}
+
+// passwordHint says how a password is changed.
+func passwordHint(e *runner.PasswordError) string {
+	command := "`stackctl exec " + e.Service + ` psql -U ` + shellWord(e.User) + ` -d postgres -c '\password'` + "`"
+	return "give it the password of before, or tell PostgreSQL the new one: " + command + " asks for it"
+}
+
 // failureHint says what to do after a node of a plan failed.
-func failureHint(f runner.Failure) string {
+func failureHint(verb string, f runner.Failure) string {
+	if hint := reasonHint(verb, f); hint != "" {
+		return hint
+	}
 	var notReady *runner.NotReadyError
 	switch op := f.Node.Op.(type) {
 	case plan.StartContainer:
 		if len(f.Log) == 0 { // it never ran, so its log shows nothing
-			return "correct that in the stack; " + againHint
+			return correctHint(verb)
 		}
 		return "`stackctl logs " + f.Service + "` shows more"
 	case plan.WaitReady:
@@ -316,9 +405,9 @@ func failureHint(f runner.Failure) string {
 		}
 		return "mend the Dockerfile or what it copies, and run this again"
 	case plan.CreateContainer:
-		return createHint(op.Container, f.Err)
+		return createHint(verb, op.Container, f.Err)
 	case plan.ReplaceContainer:
-		return createHint(op.New, f.Err)
+		return createHint(verb, op.New, f.Err)
 	case plan.RemoveNetwork:
 		if name := op.Network.Name; errdefs.IsConflict(f.Err) || errdefs.IsPermissionDenied(f.Err) {
 			return "`docker network inspect " + name + "` names the containers that are on it, and `docker network disconnect " + name + " CONTAINER` takes one off"
@@ -327,17 +416,94 @@ func failureHint(f runner.Failure) string {
 		if errdefs.IsConflict(f.Err) {
 			return "`docker ps -a --filter volume=" + op.Volume.Name + "` names the containers that use it"
 		}
-	case plan.StopContainer, plan.RemoveContainer, plan.RemoveImage:
-	default:
-		return againHint
+	case plan.BackupVolume:
+		return "nothing is removed; mend that and run this again, or `stackctl up` starts what has stopped"
+	case plan.RestoreVolume:
+		return "mend that, and restore again"
 	}
-	return "`stackctl down` again goes on from here"
+	return againHint(verb)
 }
 
-const againHint = "`stackctl up` again goes on from here"
+// reasonHint says what to do about a failure whose reason is known, whatever it was
+// that failed; empty for others.
+func reasonHint(verb string, f runner.Failure) string {
+	var (
+		notReady *runner.NotReadyError
+		noSpace  *engine.NoSpaceError
+		foreign  *runner.ForeignImageError
+		subnet   *runner.SubnetError
+		taken    *runner.PortsError
+	)
+	switch {
+	case errors.As(f.Err, &noSpace):
+		return "free space on the engine's disk: `docker system df` shows what takes it, `docker image prune` removes images without a name; " + againHint(verb)
+	case errors.As(f.Err, &foreign):
+		return fmt.Sprintf("give service %s an image for %s: `platform: %s` and a pull, or a build for it; or have the engine's machine emulate %s",
+			f.Service, foreign.Engine, foreign.Engine, foreign.Platform)
+	case errors.As(f.Err, &subnet):
+		hint := "choose another subnet"
+		if subnet.Free != "" {
+			hint += ", such as `subnet: " + subnet.Free + "`"
+		}
+		hint += ", or leave the choice to the engine"
+		if subnet.Other != "bridge" { // which is the engine's own
+			hint += "; `docker network rm " + subnet.Other + "` removes the other one if nobody needs it"
+		}
+		return hint
+	case errors.As(f.Err, &taken):
+		return "stop what holds the port, or choose another one; " + againHint(verb)
+	case errors.As(f.Err, &notReady) && notReady.OOMKilled:
+		more := "; `stackctl logs " + f.Service + "` shows more"
+		wait, _ := f.Node.Op.(plan.WaitReady)
+		if limit := memoryLimit(wait.Container); limit != "" {
+			return "let it have more memory than " + limit + more
+		}
+		return "the engine's machine has too little memory for it" + more
+	}
+	return ""
+}
+
+// memoryLimit is how much memory a container may use, with the key that says so;
+// empty when none does.
+func memoryLimit(c state.ContainerSpec) string {
+	if c.Config.MemLimit > 0 {
+		return "mem_limit: " + megabytes(int64(c.Config.MemLimit))
+	}
+	if d := c.Config.Deploy; d != nil && d.Resources.Limits != nil && d.Resources.Limits.MemoryBytes > 0 {
+		return "deploy.resources.limits.memory: " + megabytes(int64(d.Resources.Limits.MemoryBytes))
+	}
+	return ""
+}
+
+// megabytes writes a limit as a compose file may have it.
+func megabytes(bytes int64) string {
+	if bytes%(1<<20) != 0 {
+		return strconv.FormatInt(bytes, 10)
+	}
+	return strconv.FormatInt(bytes>>20, 10) + "m"
+}
+
+// againHint says that a command is to be given once more.
+func againHint(verb string) string {
+	switch verb {
+	case "up", "down", "start", "stop":
+		return "`stackctl " + verb + "` again goes on from here"
+	case "restart":
+		return "run this again, or `stackctl start` starts what has stopped"
+	}
+	return "run this again"
+}
+
+// correctHint says what to do about a container that cannot be as the stack has it.
+func correctHint(verb string) string {
+	if verb == "up" || verb == "run" {
+		return "correct that in the stack; " + againHint(verb)
+	}
+	return "correct that in the stack; `stackctl up` makes the container anew"
+}
 
 // createHint says what to do about a container that the engine does not make.
-func createHint(c state.ContainerSpec, err error) string {
+func createHint(verb string, c state.ContainerSpec, err error) string {
 	if errdefs.IsConflict(err) {
 		return "`docker rm " + c.Name + "` removes the container that has the name, if nobody needs it; or give the service another container_name"
 	}
@@ -347,9 +513,9 @@ func createHint(c state.ContainerSpec, err error) string {
 		}
 	}
 	if errdefs.IsInvalidArgument(err) {
-		return "correct that in the stack; " + againHint
+		return correctHint(verb)
 	}
-	return againHint
+	return againHint(verb)
 }
 
 // missingHint says what brings images in without a registry.
@@ -420,6 +586,8 @@ func signalCode(ctx context.Context) int {
 
 func reachHint(e *engine.UnreachableError) string {
 	switch {
+	case e.Lost:
+		return "see why the engine has stopped (`sudo journalctl -u docker`, or Docker Desktop), and start it again"
 	case errors.Is(e.Err, fs.ErrPermission):
 		return "`sudo usermod -aG docker $USER` and a new login give access, or use sudo"
 	case e.Source == "DOCKER_HOST":

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
@@ -65,11 +66,25 @@ func TestJudge(t *testing.T) {
 			want: verdict{code: 2, lines: []string{"both"}, hint: "keep one of them"},
 		},
 		{
-			name: "no such env file", err: &envFileError{"a.env", fs.ErrNotExist},
+			name: "another at work", err: &runner.LockedError{Project: "shop", Holder: runner.LockHolder{PID: 4242}, Waited: 10 * time.Minute},
+			want: verdict{
+				code: 1, hint: "look what it waits for, or end it with `kill 4242`; then run this again",
+				lines: []string{(&runner.LockedError{Project: "shop", Holder: runner.LockHolder{PID: 4242}, Waited: 10 * time.Minute}).Error()},
+			},
+		},
+		{
+			name: "another at work that is not known", err: &runner.LockedError{Project: "shop", Waited: 10 * time.Minute},
+			want: verdict{
+				code: 1, lines: []string{"project shop: another process is at work on it; waited 10m0s for its end"},
+				hint: "look what it waits for, or end it; then run this again",
+			},
+		},
+		{
+			name: "no such env file", err: &envFileError{file: "a.env", err: fs.ErrNotExist},
 			want: verdict{code: 2, lines: []string{"read variables from a.env: file does not exist"}, hint: "check the path after --env-file"},
 		},
 		{
-			name: "broken env file", err: &envFileError{".env", errors.New("line 3: unexpected character")},
+			name: "broken env file", err: &envFileError{file: ".env", err: errors.New("line 3: unexpected character")},
 			want: verdict{code: 2, lines: []string{"read variables from .env: line 3: unexpected character"}, hint: "it has to be a file with lines NAME=value"},
 		},
 		{
@@ -103,6 +118,16 @@ func TestJudge(t *testing.T) {
 				code: 4, lines: []string{"the engine at unix:///x (from default) does not answer: permission denied"},
 				hint: "`sudo usermod -aG docker $USER` and a new login give access, or use sudo",
 			},
+		},
+		{
+			name: "an engine that is silent", err: fmt.Errorf("list: %w", &engine.UnansweredError{Call: "GET /networks", After: time.Minute}),
+			want: verdict{code: 4, lines: []string{"list: the engine has not answered GET /networks for 1m0s"}, hint: silentHint},
+		},
+		{
+			name: "an engine that is silent in the middle of a run", err: &runner.FailedError{Failures: []runner.Failure{
+				{Node: plan.Node{Op: plan.CreateContainer{Container: web}}, Err: &engine.UnansweredError{Call: "POST /containers/create", After: time.Minute}},
+			}},
+			want: verdict{code: 4, lines: []string{"the engine has not answered POST /containers/create for 1m0s"}, hint: silentHint},
 		},
 		{
 			name: "old engine", err: &engine.VersionError{Endpoint: "unix:///x", APIVersion: "1.24", Minimum: "1.41"},
@@ -215,7 +240,7 @@ func TestJudge(t *testing.T) {
 			if ctx == nil {
 				ctx = t.Context()
 			}
-			got := judge(ctx, c.err, (&source{stack: builtIn("")}).portVariables())
+			got := judge(ctx, "up", c.err, (&source{stack: builtIn("")}).portVariables())
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(verdict{}, logTail{})); diff != "" {
 				t.Error(diff)
 			}
@@ -294,17 +319,41 @@ func TestHintAfterFailure(t *testing.T) {
 			"anything while removing",
 			plan.RemoveContainer{},
 			errors.New("disk full"), nil,
-			"`stackctl down` again goes on from here",
+			"`stackctl up` again goes on from here",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := failure(c.op, "web", c.err)
 			f.Log = c.log
-			if got := failureHint(f); got != c.want && (c.want != "gone" || !strings.Contains(got, "a config or a secret")) {
+			if got := failureHint("up", f); got != c.want && (c.want != "gone" || !strings.Contains(got, "a config or a secret")) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// What goes on after a failure is the command that failed.
+func TestHintIsOfTheCommand(t *testing.T) {
+	t.Parallel()
+	for verb, want := range map[string]string{
+		"up":             "`stackctl up` again goes on from here",
+		"down":           "`stackctl down` again goes on from here",
+		"stop":           "`stackctl stop` again goes on from here",
+		"start":          "`stackctl start` again goes on from here",
+		"restart":        "run this again, or `stackctl start` starts what has stopped",
+		"run":            "run this again",
+		"volume restore": "run this again",
+	} {
+		for _, op := range []plan.Op{plan.StopContainer{}, plan.RemoveContainer{}, plan.RemoveVolume{}} {
+			if got := failureHint(verb, failure(op, "web", errors.New("disk full"))); got != want {
+				t.Errorf("%s, %T: got %q, want %q", verb, op, got, want)
+			}
+		}
+	}
+	invalid := failure(plan.StartContainer{}, "web", errors.New("no such command"))
+	if got, want := failureHint("start", invalid), "correct that in the stack; `stackctl up` makes the container anew"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -322,6 +371,10 @@ func TestAddressedHints(t *testing.T) {
 		{
 			"what was read once", "`stackctl up` goes on, `stackctl down` removes", "`stackctl -f - up` goes on, `stackctl -p shop down` removes",
 			&globalOptions{files: []string{"-"}, current: &source{name: "shop"}},
+		},
+		{
+			"a command in a container", "`stackctl exec db psql -c '\\password'` asks", "`stackctl -p two exec db psql -c '\\password'` asks",
+			&globalOptions{projectName: "two"},
 		},
 		{"help is the same everywhere", "`stackctl up --help` shows what there is", "`stackctl up --help` shows what there is", &globalOptions{projectName: "two"}},
 		{

@@ -168,8 +168,8 @@ func writeNew(path, text string) error {
 // next says what to type, the password first, which the stack does not start
 // without.
 func (o *initOptions) next(dir string, commands ...string) error {
-	env := shown(o.app.Dir, filepath.Join(dir, dotenvName))
-	text := "\nnext:\n  echo " + passwordVariable + "=a-password-of-your-own >> " + env + "\n"
+	env := shellWord(shown(o.app.Dir, filepath.Join(dir, dotenvName)))
+	text := "\nnext:\n  echo " + passwordVariable + "=a-password-of-your-own >> " + env + " && chmod 600 " + env + "\n"
 	for _, command := range commands {
 		text += "  " + command + "\n"
 	}

@@ -58,7 +58,7 @@ their standard error is shown on the standard output, too.`,
 }
 
 func runLogs(ctx context.Context, app *App, o *logsOptions) error {
-	from, err := since(o.since, app.Now())
+	since, err := newMoment("--since", o.since, app.Now().Location())
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,10 @@ func runLogs(ctx context.Context, app *App, o *logsOptions) error {
 	if len(o.services) > 0 && len(services) == 0 {
 		o.note("no containers of %s in project %s", list(o.services), s.name)
 		return nil
+	}
+	from, err := since.on(ctx, e)
+	if err != nil {
+		return err
 	}
 	err = o.showLogs(ctx, e, s.name, runner.LogOptions{
 		Services: services, Follow: o.follow, Since: from, Tail: o.tail,

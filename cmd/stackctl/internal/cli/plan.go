@@ -58,7 +58,7 @@ func runPlan(ctx context.Context, app *App, o *planOptions) error {
 
 // planUp plans without changing anything, on the engine or here.
 func planUp(ctx context.Context, g *globalOptions, o runner.UpOptions) (*plan.Plan, error) {
-	s, err := g.sourceToLoad(ctx)
+	s, err := g.sourceToLoad(ctx, o.Services...)
 	if err != nil {
 		return nil, err
 	}

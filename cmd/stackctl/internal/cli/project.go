@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,8 +68,10 @@ const projectNameVariable = "COMPOSE_PROJECT_NAME"
 
 // sourceToLoad finds the stack as source does, for a command that loads it: what a
 // stack is made of is read from the loaded one, which saves reading its files twice.
-func (g *globalOptions) sourceToLoad(ctx context.Context) (*source, error) {
-	g.loads = true
+// The services are those that the command is about: naming one turns its profiles on,
+// and a stack that cannot be loaded without them may be loaded with them.
+func (g *globalOptions) sourceToLoad(ctx context.Context, services ...string) (*source, error) {
+	g.loads, g.chooses = true, len(services) > 0
 	return g.source(ctx)
 }
 
@@ -85,9 +88,9 @@ func (g *globalOptions) source(ctx context.Context) (*source, error) {
 
 // builtInSource is the compiled-in stack.
 func (g *globalOptions) builtInSource(dir string) (*source, error) {
-	variables, err := readVariables(g.app.Environ, dir, nil, passwordVariable)
+	variables, err := g.readVariables(dir, nil, passwordVariable)
 	if files := g.variableFiles(); len(files) > 0 {
-		variables, err = readVariables(g.app.Environ, g.app.Dir, files, passwordVariable)
+		variables, err = g.readVariables(g.app.Dir, files, passwordVariable)
 	}
 	if err != nil {
 		return nil, err
@@ -185,6 +188,19 @@ func (s *source) loadOnce(ctx context.Context) {
 	}
 }
 
+// texts gives what is written in the compose files: the stack's own, and others.
+func (s *source) texts(others []string) []byte {
+	var all []byte
+	for _, file := range append(slices.Clone(s.options.Files), others...) {
+		text, given := s.options.Contents[file]
+		if !given {
+			text, _ = os.ReadFile(file) // the loader says so
+		}
+		all = append(append(all, text...), '\n')
+	}
+	return all
+}
+
 // hooks gives the commands around starts and stops. A stack that cannot be loaded
 // has none: what is done by labels alone goes on without it.
 func (s *source) hooks(ctx context.Context) map[string]runner.Hooks {
@@ -218,19 +234,28 @@ func (s *source) located(err error) error {
 	problems := slices.Clone(invalid.Problems)
 	for i := range problems {
 		p := &problems[i]
-		at := slices.Index(s.options.Files, p.File)
-		switch {
-		case at < 0 && p.File != "":
-			p.File = shown(s.base, p.File)
-		case at < 0:
-		case s.isProgram(at):
-			// What it printed is seen by nobody, so its lines say nothing.
-			p.File, p.Line = s.origins[at], 0
-		default:
-			p.File = s.origins[at]
-		}
+		at := s.seen(spec.Position{File: p.File, Line: p.Line, Column: p.Column})
+		p.File, p.Line, p.Column = at.File, at.Line, at.Column
 	}
 	return &spec.ValidationError{Problems: problems}
+}
+
+// seen names the file of a position as the user sees it.
+func (s *source) seen(p spec.Position) spec.Position {
+	at := slices.Index(s.options.Files, p.File)
+	switch {
+	case at < 0 && p.File != "":
+		p.File = shown(s.base, p.File)
+	case at < 0:
+	case s.isProgram(at):
+		// What it printed is seen by nobody, so its lines say nothing.
+		p = spec.Position{File: s.origins[at]}
+	case p.File == standardInput:
+		p.File = "<stdin>"
+	default:
+		p.File = s.origins[at]
+	}
+	return p
 }
 
 // services names the services of the stack, in its order, those of inactive
@@ -346,7 +371,7 @@ func databaseVolume(p *types.Project) string { return p.Volumes["postgres-storag
 // password, and has none.
 func missingPassword(hint string) error {
 	return &spec.ValidationError{Problems: []spec.Problem{{
-		Path: "services.database.environment." + passwordVariable, Message: "has no value", Hint: hint,
+		Path: "secrets.postgres-password.environment", Message: "variable " + passwordVariable + " is not set", Hint: hint,
 	}}}
 }
 

@@ -55,7 +55,7 @@ func runPull(ctx context.Context, o *pullOptions) error {
 	if o.quiet {
 		o.progress = display.Quiet
 	}
-	s, err := o.sourceToLoad(ctx)
+	s, err := o.sourceToLoad(ctx, o.services...)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ import (
 	"os"
 	"slices"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/spf13/cobra"
 
+	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/state"
 	"github.com/stackctl/stackctl/pkg/spec/render/compose"
 	"github.com/stackctl/stackctl/pkg/spec/render/gosource"
@@ -34,7 +36,8 @@ func newRenderCommand(g *globalOptions) *cobra.Command {
 github.com/stackctl/stackctl/pkg/spec and prints that file.
 
 Variables stay ${VARIABLES}, so there is no secret in the file. With --resolve
-they have their values, the password too.
+they have their values, passwords too, unless they are secrets of the stack, as
+that of the built-in one is: such a one is read where the file is run.
 
 The names alone, and --quiet, are of the services whose profile is active, with
 the variables as they are.`,
@@ -55,7 +58,7 @@ the variables as they are.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&opts.output, "output", "o", "", "write to a `file` instead of the standard output")
 	flags.Var(newChoice(&opts.format, formatYAML, formatJSON, formatGo), "format", "how to print: yaml, json, or go for a Go program")
-	flags.BoolVar(&opts.resolve, "resolve", false, "fill in the values of variables, secrets too")
+	flags.BoolVar(&opts.resolve, "resolve", false, "fill in the values of variables, which may be secret")
 	flags.BoolVarP(&opts.quiet, "quiet", "q", false, "check the stack and print nothing")
 	flags.BoolVar(&opts.services, "services", false, "print the names of the services, one a line")
 	flags.BoolVar(&opts.images, "images", false, "print the names of the images, one a line")
@@ -109,6 +112,16 @@ func runRender(ctx context.Context, app *App, o *renderOptions) error {
 		return fmt.Errorf("write the compose file: %w", err)
 	}
 	return nil
+}
+
+// checkFields warns of fields that mean nothing to one engine, and refuses those
+// that it cannot do.
+func (g *globalOptions) checkFields(p *types.Project) error {
+	warnings, err := runner.CheckFields(p)
+	for _, warning := range warnings {
+		g.warn(warning.String())
+	}
+	return err
 }
 
 // printParts prints what a script wants to know of the stack, a name a line.

@@ -39,13 +39,24 @@ type globalOptions struct {
 	overwrites bool
 	// loads says that the command loads its stack.
 	loads bool
+	// chooses says that it names services of the stack.
+	chooses bool
 	// opened is the bundle that --bundle names; nil until it is read.
 	opened *bundle.Bundle
 	// unnamed says that the command's output is nothing but its result, without a line
 	// that names the stack.
 	unnamed bool
+	// keepsLogged says that the command tells itself what loading remarks on, which is
+	// in kept then.
+	keepsLogged bool
+	kept        []string
 	// versioned are the files that have a version, which means nothing any more.
 	versioned []string
+	// written is the text of all compose files, by which what they say is told from what
+	// files with variables hold; nil before they are known.
+	written []byte
+	// told are the warnings of files with variables that logged has passed on.
+	told []string
 	// current is the source that the command works with; nil until it is known.
 	current *source
 	named   sync.Once // guards the line that names it
@@ -155,7 +166,7 @@ signal n (130 for Ctrl-C).`,
 	}
 	add("run", newUpCommand(g), newDownCommand(g), newStatusCommand(g), newLogsCommand(g))
 	add("stack", newPlanCommand(g), newRenderCommand(g), newValidateCommand(g), newInitCommand(g), newBundleCommand(g))
-	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g), newExecCommand(g), newRunCommand(g))
+	add("run", newStartCommand(g), newStopCommand(g), newRestartCommand(g), newPullCommand(g), newBuildCommand(g), newEventsCommand(g), newListCommand(g), newExecCommand(g), newRunCommand(g), newVolumeCommand(g))
 	add("other", newVersionCommand(g), newCompletionCommand(g))
 	cmd.SetHelpCommand(newHelpCommand())
 	cmd.SetHelpCommandGroupID("other")
@@ -179,7 +190,7 @@ func (g *globalOptions) check() error {
 // composeCommands are those of Docker Compose that are not written again, since it
 // does them on the projects of stackctl, too.
 var composeCommands = []string{
-	"attach", "commit", "cp", "export", "images", "kill", "pause", "port", "push", "rm", "stats", "top", "unpause", "volumes", "wait", "watch",
+	"attach", "commit", "cp", "export", "images", "kill", "pause", "port", "push", "rm", "stats", "top", "unpause", "wait", "watch",
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
@@ -190,6 +201,9 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 		return e
 	case name == "scale":
 		e.hint = "`stackctl up --scale SERVICE=NUMBER` sets the number of containers"
+		return e
+	case name == "volumes":
+		e.hint = "`stackctl volume ls` lists them"
 		return e
 	case name == "create":
 		e.hint = "`stackctl up` makes containers, and starts them"

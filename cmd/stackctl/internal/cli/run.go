@@ -201,7 +201,7 @@ func runRun(ctx context.Context, app *App, o *runOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	s, err := o.sourceToLoad(ctx)
+	s, err := o.sourceToLoad(ctx, o.service)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,8 +42,8 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 //	engine WORD...         see engineCommand
 //
 // A script sees the environment through the variables in passed. TTY=1 makes
-// terminals of the standard output and error, and of the input with that; STDIN
-// names the file that is the standard input.
+// terminals of the standard input, output and error, and TTY="in out" of those alone;
+// STDIN names the file that is the standard input.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -51,9 +52,10 @@ func TestScripts(t *testing.T) {
 			e := enginetest.New()
 			// The one that probes itself, so that readiness needs no events.
 			e.SetInfo(engine.Info{Endpoint: "unix:///fake.sock", APIVersion: "1.41"})
-			for _, image := range []string{"postgres:15-alpine", "redis:7-alpine", "multi-service-app-webapp"} {
+			for _, image := range []string{"postgres:15-alpine", "redis:7-alpine"} {
 				e.AddImage(image, "sha256:"+image)
 			}
+			e.AddBuilt("multi-service-app-webapp", "sha256:multi-service-app-webapp", "multi-service-app")
 			env.Values[engineKey{}] = e
 			// A script has a home of its own, where Go would begin with nothing.
 			env.Vars = append(env.Vars, goEnv()...)
@@ -121,7 +123,7 @@ var passed = []string{
 	"POSTGRES_PASSWORD", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "WEBAPP_PORT", "REDIS_PORT",
 	"GIT_CEILING_DIRECTORIES", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS",
 	"COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "COMPOSE_DISABLE_ENV_FILE",
-	"LEVEL", "TAG",
+	"LEVEL", "TAG", "STACKCTL_CONFIRM",
 }
 
 // theTime is the time of day in all scripts.
@@ -141,8 +143,9 @@ func run(ts *testscript.TestScript, ctx context.Context, want int, args []string
 	if name := ts.Getenv("STDIN"); name != "" {
 		app.In = strings.NewReader(ts.ReadFile(name))
 	}
-	app.OutTTY = ts.Getenv("TTY") != ""
-	app.ErrTTY, app.InTTY = app.OutTTY, app.OutTTY
+	terminals := strings.Fields(ts.Getenv("TTY"))
+	is := func(name string) bool { return slices.Contains(terminals, name) || slices.Contains(terminals, "1") }
+	app.InTTY, app.OutTTY, app.ErrTTY = is("in"), is("out"), is("err")
 	if got := app.Run(ctx, args); got != want {
 		ts.Fatalf("stackctl %s: exit code %d, want %d", strings.Join(args, " "), got, want)
 	}
@@ -191,6 +194,11 @@ func newApp(e engine.Engine, dir string, out, err io.Writer) *cli.App {
 //	engine dump                     prints what is on it
 //	engine calls                    prints the calls that changed something, and forgets them
 //	engine volume NAME [PROJECT]    adds a volume
+//	engine fill VOLUME NAME TEXT    puts a file into a volume
+//	engine contents VOLUME          prints the files in a volume
+//	engine uses PROJECT SERVICE VOLUME
+//	                                adds a running container that uses a volume
+//	engine gone CONTAINER           removes a container
 //	engine container PROJECT SERVICE [HOSTPORT]
 //	                                adds a running container
 //	engine unhealthy SERVICE OUTPUT lets all probes of a service fail
@@ -220,6 +228,20 @@ func engineCommand(ts *testscript.TestScript, neg bool, args []string) {
 		e.ForgetCalls()
 	case "volume":
 		e.AddVolume(args[0], args[1])
+	case "fill":
+		e.FillVolume(args[0], map[string]string{args[1]: args[2]})
+	case "contents":
+		contents := e.VolumeContents(args[0])
+		for _, name := range slices.Sorted(maps.Keys(contents)) {
+			fmt.Fprintf(out, "%s: %s\n", name, contents[name])
+		}
+	case "uses":
+		e.AddContainer(state.Container{
+			Project: args[0], Service: args[1], Number: 1, Name: args[0] + "-" + args[1] + "-1", Image: "other:1",
+			Mounts: []state.Mount{{Type: "volume", Name: args[2], Target: "/data"}},
+		})
+	case "gone":
+		ts.Check(e.RemoveContainer(context.Background(), args[0], false))
 	case "container":
 		c := state.Container{Project: args[0], Service: args[1], Number: 1, Name: args[0] + "-" + args[1] + "-1", Image: "other:1"}
 		c.ComposeHash, c.ConfigFiles = "other", []string{"/srv/" + args[0] + "/compose.yaml"}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/stackctl/stackctl/cmd/stackctl/internal/display"
 	"github.com/stackctl/stackctl/pkg/runner"
@@ -49,9 +50,13 @@ func (g *globalOptions) reachContainers(ctx context.Context, services []string) 
 	return s, e, closeEngine, nil
 }
 
+// lockWait is longer than another command on the same stack takes, builds and pulls
+// included, unless it hangs.
+const lockWait = 10 * time.Minute
+
 // newRunner gives a runner that tells sink what happens.
 func (g *globalOptions) newRunner(e engine.Engine, sink event.Sink) *runner.Runner {
-	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithCache(g.cache()))
+	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithCache(g.cache()), runner.WithLockWait(lockWait))
 }
 
 // perform carries out a verb of the library and shows what happens meanwhile.

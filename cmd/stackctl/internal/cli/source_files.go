@@ -99,8 +99,16 @@ func (g *globalOptions) composeSource(ctx context.Context, dir string, files []s
 		}
 		s.origins = append(s.origins, origin)
 	}
+	brought := spec.ReadIncluded(s.options)
+	if err := g.checkIncluded(brought.Env); err != nil {
+		return nil, err
+	}
+	g.written = s.texts(brought.Compose)
 	if g.loads {
 		s.loadOnce(ctx)
+	}
+	if s.fault != nil && !g.chooses {
+		return nil, s.located(s.fault)
 	}
 	if s.project != nil {
 		s.outline = spec.OutlineOf(s.project)
@@ -274,7 +282,7 @@ func (g *globalOptions) variableFiles() []string {
 // environment, then the files that were named, or else the folder's .env.
 func (g *globalOptions) projectVariables(dir string) (map[string]string, error) {
 	if files := g.variableFiles(); len(files) > 0 {
-		return readVariables(g.app.Environ, g.app.Dir, files)
+		return g.readVariables(g.app.Dir, files)
 	}
 	if value, ok := g.app.lookupEnv(consts.ComposeDisableDefaultEnvFile); ok {
 		disabled, err := strconv.ParseBool(value)
@@ -284,14 +292,14 @@ func (g *globalOptions) projectVariables(dir string) (map[string]string, error) 
 			}
 		}
 		if disabled {
-			return readVariables(g.app.Environ, dir, []string{os.DevNull})
+			return g.readVariables(dir, []string{os.DevNull})
 		}
 	}
 	if isFolder(filepath.Join(dir, dotenvName)) {
 		// Python keeps its environments in a folder of that name.
-		return readVariables(g.app.Environ, dir, []string{os.DevNull})
+		return g.readVariables(dir, []string{os.DevNull})
 	}
-	return readVariables(g.app.Environ, dir, nil)
+	return g.readVariables(dir, nil)
 }
 
 // activeProfiles are those of the flags, or else of the environment.

@@ -134,7 +134,7 @@ func runUp(ctx context.Context, app *App, o *upOptions) error {
 		}
 		return display.Plan(app.Out, todo, o.outColor())
 	}
-	s, err := o.sourceToLoad(ctx)
+	s, err := o.sourceToLoad(ctx, o.services...)
 	if err != nil {
 		return err
 	}

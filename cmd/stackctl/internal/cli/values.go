@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
 
 // choice is a flag that takes one of a few words.
@@ -110,30 +113,45 @@ func (t *tail) Set(text string) error {
 	return nil
 }
 
-// since gives the time that a --since means.
-func since(text string, now time.Time) (time.Time, error) { return moment("--since", text, now) }
+// moment is a time that a flag means. The zero value is none.
+type moment struct {
+	at time.Time
+	// ago is how long before now it is, where at is zero and isAgo set.
+	ago   time.Duration
+	isAgo bool
+}
 
-// moment gives the time that a flag means: so long before now, a date, or the
-// seconds since 1970, of which a small number is rather a span without its unit.
-// It is zero for an empty text.
-func moment(flag, text string, now time.Time) (time.Time, error) {
+// on gives the moment by the engine's clock, which is that of its logs and events:
+// another machine's may differ from this one's. Only "10m" has it asked for.
+func (m moment) on(ctx context.Context, e engine.Observer) (time.Time, error) {
+	if !m.isAgo {
+		return m.at, nil
+	}
+	now, err := e.Now(ctx)
+	return now.Add(-m.ago), err
+}
+
+// newMoment reads the time that a flag means: so long before now, a date in the
+// user's zone, or the seconds since 1970, of which a small number is rather a span
+// without its unit.
+func newMoment(flag, text string, zone *time.Location) (moment, error) {
 	if text == "" {
-		return time.Time{}, nil
+		return moment{}, nil
 	}
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-		return now.Add(-d), nil
+		return moment{ago: d, isAgo: true}, nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
 		// A moment without a zone is meant in the user's own.
-		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
-			return t, nil
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return moment{at: t}, nil
 		}
 	}
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 1e9 && seconds < 1e11 {
 		whole := int64(seconds)
-		return time.Unix(whole, int64((seconds-float64(whole))*1e9)), nil
+		return moment{at: time.Unix(whole, int64((seconds-float64(whole))*1e9))}, nil
 	}
-	return time.Time{}, &usageError{
+	return moment{}, &usageError{
 		text: fmt.Sprintf("%s %q is neither a duration nor a time", flag, text),
 		hint: "use 10m, 1h30m or 2006-01-02T15:04:05Z",
 	}

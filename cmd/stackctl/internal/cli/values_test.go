@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
 
 func TestSpan(t *testing.T) {
@@ -51,14 +54,26 @@ func TestSince(t *testing.T) {
 		"2026-05-06T05:00:00":  time.Date(2026, 5, 6, 5, 0, 0, 0, zone),
 		"2026-05-06":           time.Date(2026, 5, 6, 0, 0, 0, 0, zone),
 	} {
-		if got, err := since(text, now); err != nil || !got.Equal(want) {
+		read, err := newMoment("--since", text, zone)
+		if err != nil {
+			t.Error(err)
+		}
+		if got, err := read.on(t.Context(), at{now: now}); err != nil || !got.Equal(want) {
 			t.Errorf("%q: got %v, %v; want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"10", "-10m", "yesterday"} {
 		var usage *usageError
-		if got, err := since(text, now); !errors.As(err, &usage) {
+		if got, err := newMoment("--since", text, zone); !errors.As(err, &usage) {
 			t.Errorf("%q: got %v, %v", text, got, err)
 		}
 	}
 }
+
+// at is an engine with a clock.
+type at struct {
+	engine.Observer
+	now time.Time
+}
+
+func (e at) Now(context.Context) (time.Time, error) { return e.now, nil }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,11 +20,17 @@ func folder(t *testing.T, files map[string]string) string {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return dir
+}
+
+// readVariablesIn reads as a command does that is run in the folder.
+func readVariablesIn(dir string, environ, files []string, needed ...string) (map[string]string, error) {
+	g := &globalOptions{app: &App{Environ: environ, Dir: dir}, keepsLogged: true}
+	return g.readVariables(dir, files, needed...)
 }
 
 func TestReadVariables(t *testing.T) {
@@ -71,7 +78,7 @@ func TestReadVariables(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readVariables(c.environ, folder(t, c.files), c.use, "POSTGRES_PASSWORD")
+			got, err := readVariablesIn(folder(t, c.files), c.environ, c.use, "POSTGRES_PASSWORD")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,15 +92,15 @@ func TestReadVariables(t *testing.T) {
 func TestReadVariablesFails(t *testing.T) {
 	t.Parallel()
 	var fault *envFileError
-	_, err := readVariables(nil, folder(t, nil), []string{"nope.env"})
+	_, err := readVariablesIn(folder(t, nil), nil, []string{"nope.env"})
 	if !errors.Is(err, fs.ErrNotExist) || !errors.As(err, &fault) || fault.file != "nope.env" {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	_, err = readVariables(nil, folder(t, map[string]string{".env": "A=\"open\n"}), nil)
-	if !errors.As(err, &fault) || fault.file != ".env" {
+	_, err = readVariablesIn(folder(t, map[string]string{".env": "B=c\nA=\"open hunter2\n"}), nil, nil)
+	if !errors.As(err, &fault) || fault.file != ".env" || fault.line == 0 || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a file that is broken: %v", err)
 	}
-	_, err = readVariables(nil, folder(t, map[string]string{".env/x": ""}), nil)
+	_, err = readVariablesIn(folder(t, map[string]string{".env/x": ""}), nil, nil)
 	if !errors.As(err, &fault) || fault.file != ".env" {
 		t.Errorf("a folder: %v", err)
 	}

@@ -7,15 +7,60 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/stackctl/stackctl/pkg/runner"
 	"github.com/stackctl/stackctl/pkg/runner/engine"
 )
 
+// retryPause is the time between two tries to reach an engine that is away.
+const retryPause = 500 * time.Millisecond
+
 // watchStatus prints the status again whenever the engine tells of a change of
 // one of the project's containers, and ends with ctx. On a terminal the table is
-// drawn over the one before.
+// drawn over the one before. An engine that goes away is waited for: all that is
+// shown comes from it anew, so nothing is missed.
 func (o *statusOptions) watchStatus(ctx context.Context, e engine.Engine, project string, look func() (runner.Status, error)) error {
+	w := &statusWatch{statusOptions: o, look: look}
+	for {
+		err := w.watch(ctx, e, project)
+		if ctx.Err() != nil || !isAway(err) {
+			return err
+		}
+		if !w.away {
+			w.away = true
+			w.before, w.height = nil, 0 // what comes is not drawn over the warning
+			o.warn(err.Error() + "; waiting for it")
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// isAway says that there is no engine to ask, now.
+func isAway(err error) bool {
+	var (
+		unreachable *engine.UnreachableError
+		lost        *engine.LostError
+	)
+	return errors.As(err, &unreachable) || errors.As(err, &lost)
+}
+
+// statusWatch is what is on the screen.
+type statusWatch struct {
+	*statusOptions
+	look   func() (runner.Status, error)
+	before []byte
+	height int
+	// away says that the engine did not answer when it was asked last.
+	away bool
+}
+
+// watch prints the status with every change, until the engine's events end.
+func (w *statusWatch) watch(ctx context.Context, e engine.Engine, project string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Subscribed first, so that no change falls between.
@@ -23,24 +68,21 @@ func (o *statusOptions) watchStatus(ctx context.Context, e engine.Engine, projec
 	if err != nil {
 		return err
 	}
-	var (
-		before []byte
-		height int
-	)
 	for {
-		status, err := look()
+		status, err := w.look()
 		if err != nil {
 			return err
 		}
+		w.away = false
 		var now bytes.Buffer
-		if err := o.printStatus(&now, status); err != nil {
+		if err := w.printStatus(&now, status); err != nil {
 			return err
 		}
-		if !bytes.Equal(now.Bytes(), before) {
-			if err := o.redraw(now.String(), height); err != nil {
+		if !bytes.Equal(now.Bytes(), w.before) {
+			if err := w.redraw(now.String(), w.height); err != nil {
 				return err
 			}
-			before, height = now.Bytes(), strings.Count(now.String(), "\n")
+			w.before, w.height = now.Bytes(), strings.Count(now.String(), "\n")
 		}
 		if err := nextChange(ctx, events); err != nil {
 			return err
@@ -68,9 +110,9 @@ func nextChange(ctx context.Context, events <-chan engine.Event) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case !open:
-			return errors.New("watch the stack: the engine ended the event stream")
+			return &engine.LostError{Err: io.ErrUnexpectedEOF}
 		case e.Err != nil:
-			return fmt.Errorf("watch the stack: %w", e.Err)
+			return e.Err
 		}
 		return nil
 	}

@@ -49,7 +49,7 @@ func paintOp(style Style, n plan.Node, text string) string {
 		return style.Green(text)
 	case plan.ReplaceContainer, plan.RenameContainer, plan.PullImage, plan.BuildImage:
 		return style.Yellow(text)
-	case plan.StopContainer, plan.RemoveContainer, plan.RemoveNetwork, plan.RemoveVolume, plan.RemoveImage:
+	case plan.StopContainer, plan.RemoveContainer, plan.RemoveNetwork, plan.RemoveVolume, plan.RemoveRemnants, plan.RemoveImage:
 		return style.Red(text)
 	}
 	return text

@@ -72,6 +72,9 @@ func (t *tracker) apply(e event.Event) (it *item, settled bool) {
 	it.action = e.Action
 	switch e.Kind {
 	case event.Started:
+		if it.status == done { // another story of the same resource
+			it.spent, it.note = 0, ""
+		}
 		it.status, it.began, it.progress = active, e.Time, ""
 		if e.Action == "replace" {
 			it.note = e.Message // why it is worth a replacement
@@ -147,6 +150,8 @@ func (it *item) advance(e event.Event) {
 	text, bytes := oneLine(e.Message), ""
 	if e.Total > 0 {
 		bytes = fmt.Sprintf("%s/%s", size(e.Current), size(e.Total))
+	} else if e.Current > 0 {
+		bytes = size(e.Current)
 	}
 	if e.Layers == 0 {
 		it.progress = strings.TrimSpace(text + " " + bytes)
@@ -165,8 +170,12 @@ func words(action string) (going, gone, not string) {
 		return "waiting", goal, "not " + goal
 	}
 	switch action {
-	case "create", "replace", "rename", "remove", "save":
+	case "create", "replace", "rename", "remove", "save", "restore":
 		gone = action + "d"
+	case "verify":
+		gone = "verified"
+	case "back up":
+		return "backing up", "backed up", "not backed up"
 	case "build":
 		gone = "built"
 	case "stop":
