@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/stackctl/stackctl/pkg/spec"
+	"github.com/stackctl/stackctl/pkg/spec/safety"
 )
 
-// Each example loads, with no more than the variables that it says it needs.
+// Each example loads, with no more than the variables that it says it needs, and has
+// nothing that validate warns of.
 func TestExamplesLoad(t *testing.T) {
 	services := map[string][]string{
 		"custom-stack":        {"api", "db", "door", "migrate", "worker"},
@@ -42,8 +44,12 @@ func TestExamplesLoad(t *testing.T) {
 			if got := slices.Sorted(slices.Values(p.ServiceNames())); !slices.Equal(got, services[name]) {
 				t.Errorf("services %q, want %q", got, services[name])
 			}
-			// A secret without a value is found when it is handed to a container.
-			if variables[name] == nil || len(p.Secrets) > 0 && name != "custom-stack" {
+			for _, f := range safety.Check(p) {
+				if !f.Allowed {
+					t.Errorf("%s: %s [%s]", f.Path, f.Message, f.Rule)
+				}
+			}
+			if variables[name] == nil {
 				return
 			}
 			if _, err := spec.Load(t.Context(), spec.LoadOptions{Files: []string{path}}); err == nil {

@@ -31,7 +31,7 @@ func shop() *spec.Stack {
 			Command:     []spec.Value{command},
 			Environment: spec.MergeEnv(db.EnvFor(), spec.Env{"PRICE_FORMAT": "$%.2f"}),
 			Networks:    []*spec.Network{back},
-			Secrets:     []spec.SecretMount{spec.MountSecret(signing)},
+			Secrets:     append(db.SecretMounts(), spec.MountSecret(signing)),
 			ReadOnly:    true,
 			CapDrop:     []string{"ALL"},
 			Restart:     spec.RestartUnlessStopped,

@@ -16,6 +16,8 @@ func stack() *spec.Stack {
 		Database: spec.FromEnvOr("POSTGRES_DB", "myapp"),
 		Volume:   &spec.Volume{Name: "postgres-storage"},
 		Networks: []*spec.Network{backend},
+		// The password comes from a variable and gets into containers as a file.
+		PasswordSecret: &spec.Secret{Name: "postgres-password", Variable: "POSTGRES_PASSWORD"},
 	})
 	cache := spec.NewRedis("cache", spec.RedisOptions{
 		Volume:   &spec.Volume{Name: "redis-storage"},
@@ -25,8 +27,10 @@ func stack() *spec.Stack {
 		Build:         spec.Build{Dockerfile: "webapp/Dockerfile", GoPackage: "./webapp"},
 		Port:          spec.FromEnvOr("WEBAPP_PORT", "5003"),
 		ContainerPort: 5000,
-		// What the components hand out: hosts, names, the password.
+		// What the components hand out: hosts, names, the path of the password.
 		Environment: spec.MergeEnv(database.EnvFor(), cache.EnvFor()),
+		Secrets:     database.SecretMounts(),
+		Memory:      spec.FromEnvOr("WEBAPP_MEMORY", "512m"),
 		DependsOn:   []spec.Dependency{spec.Healthy(database), spec.Healthy(cache)},
 		Health:      spec.CmdTest("/webapp", "healthcheck"),
 		Networks:    []*spec.Network{backend},
