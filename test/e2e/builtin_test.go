@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,8 +109,9 @@ func TestBuiltInStack(t *testing.T) {
 	}
 }
 
-// The app's container has no more rights than it needs, the stores are published
-// on the loopback only, and the password is in no label.
+// No container has more rights than it needs, only the app is published beyond the
+// loopback, no network is shared with others, and the password is nowhere in what the
+// engine tells of a container.
 func TestBuiltInStackIsLockedDown(t *testing.T) {
 	s := newStage(t)
 	s.run(0, "up")
@@ -127,31 +130,54 @@ func TestBuiltInStackIsLockedDown(t *testing.T) {
 		CapDrop        []string
 		CapAdd         []string
 		SecurityOpt    []string
+		Memory         int64
+		PidsLimit      int64
+		PidMode        string
+		IpcMode        string
+	}
+	locked := func(user string, memory, pids int64) rights {
+		return rights{
+			User: user, ReadonlyRootfs: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges:true"},
+			Memory: memory, PidsLimit: pids, IpcMode: "private",
+		}
+	}
+	want := map[string]rights{
+		"webapp":   locked("65532:65532", 512<<20, 256),
+		"database": locked("postgres", 2<<30, 1024),
+		"cache":    locked("redis", 2<<30, 256),
 	}
 	for service, c := range s.containers() {
+		var all json.RawMessage
+		s.ask(http.MethodGet, "/containers/"+c.ID+"/json", nil, &all)
+		if strings.Contains(string(all), canary) {
+			t.Errorf("%s: the engine tells the password", service)
+		}
 		var seen struct {
-			Config struct {
-				User   string
-				Labels map[string]string
-			}
+			Config     struct{ User string }
 			HostConfig struct {
 				rights
 				RestartPolicy struct{ Name string }
 			}
 			NetworkSettings struct {
-				Ports map[string][]struct {
+				Networks map[string]any
+				Ports    map[string][]struct {
 					HostIP string `json:"HostIp"`
 				}
 			}
 		}
-		s.ask(http.MethodGet, "/containers/"+c.ID+"/json", nil, &seen)
+		if err := json.Unmarshal(all, &seen); err != nil {
+			t.Fatal(err)
+		}
 		if seen.HostConfig.RestartPolicy.Name != "unless-stopped" {
 			t.Errorf("%s: restart policy %q", service, seen.HostConfig.RestartPolicy.Name)
 		}
-		for key, value := range seen.Config.Labels {
-			if strings.Contains(value, canary) {
-				t.Errorf("%s: label %s holds the password", service, key)
-			}
+		if diff := cmp.Diff([]string{s.project + "_backend-network"}, slices.Collect(maps.Keys(seen.NetworkSettings.Networks))); diff != "" {
+			t.Errorf("networks of %s (-want +got):\n%s", service, diff)
+		}
+		got := seen.HostConfig.rights
+		got.User = seen.Config.User
+		if diff := cmp.Diff(want[service], got); diff != "" {
+			t.Errorf("rights of %s (-want +got):\n%s", service, diff)
 		}
 		published := map[string]bool{}
 		for _, bindings := range seen.NetworkSettings.Ports {
@@ -167,15 +193,6 @@ func TestBuiltInStackIsLockedDown(t *testing.T) {
 		}
 		if !published["0.0.0.0"] {
 			t.Errorf("webapp is published on %v", published)
-		}
-		got := seen.HostConfig.rights
-		got.User = seen.Config.User
-		want := rights{
-			User: "65532:65532", ReadonlyRootfs: true,
-			CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges:true"},
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("rights of webapp (-want +got):\n%s", diff)
 		}
 	}
 	image, err := s.engine.Image(t.Context(), s.project+"-webapp")

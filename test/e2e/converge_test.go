@@ -123,6 +123,7 @@ networks:
 	if err := s.engine.StopContainer(t.Context(), s.containers()["stopped"].ID, nil); err != nil {
 		t.Fatal(err)
 	}
+	s.waitState("stopped", "exited") // an engine's list can be a moment late
 	before := s.containers()
 	text = strings.Replace(text, "\n  back: {}", "\n  back: {driver_opts: {com.docker.network.bridge.enable_icc: \"true\"}}", 1)
 	causes := s.mustUp(text, runner.UpOptions{})

@@ -487,6 +487,27 @@ func (b *background) end(signal syscall.Signal) result {
 	return r
 }
 
+// wait waits until the command ends by itself, and gives how it ended.
+func (b *background) wait() result {
+	b.s.t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = b.cmd.Wait() // the exit code says it
+	}()
+	b.s.eventually("the command ends: "+strings.Join(b.cmd.Args, " "), func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	r := result{b.stdout.String(), b.stderr.String(), b.cmd.ProcessState.ExitCode()}
+	b.s.t.Logf("%s: exit code %d\n%s%s", b.cmd, r.code, r.stdout, r.stderr)
+	return r
+}
+
 // withoutCancel is a context for cleaning up after a test.
 func withoutCancel(t *testing.T) context.Context {
 	t.Helper()

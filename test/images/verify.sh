@@ -96,6 +96,29 @@ wait_for pg_isready -h 127.0.0.1 -U postgres
 equal 'runs as any user' "$(docker exec "$id" stat -c %u /proc/1)" 1234
 gone
 
+# As the stack runs it: with no right to spare, on a new volume and on one that a
+# server which began as root has used.
+locked='--read-only --cap-drop ALL --security-opt no-new-privileges --tmpfs /tmp'
+printf 's3cret' >"$work/locked"
+chmod 444 "$work/locked"
+for before in new used; do
+	if [ $before = used ]; then
+		run -v "$id:/var/lib/postgresql/data" -e POSTGRES_PASSWORD=s3cret $pg
+		wait_for pg_isready -h 127.0.0.1 -U postgres
+		sql 'create table t(x int); insert into t values (42)' >/dev/null
+		docker stop -t 20 "$id" >/dev/null
+		docker rm -f "$id" >/dev/null
+	fi
+	# shellcheck disable=SC2086 # words
+	run $locked --tmpfs /var/run/postgresql --user postgres -v "$work/locked:/run/secrets/password:ro" \
+		-e POSTGRES_PASSWORD_FILE=/run/secrets/password -v "$id:/var/lib/postgresql/data" $pg
+	wait_for pg_isready -h 127.0.0.1 -U postgres
+	[ $before = new ] || equal 'locked down, on a used volume' "$(sql 'select x from t')" 42
+	[ $before = used ] || equal 'locked down, on a new volume' "$(docker exec "$id" psql -U postgres -Atc 'select 1')" 1
+	docker exec "$id" sh -c ': >/etc/x' 2>/dev/null && fail 'the root can be written to'
+	gone
+done
+
 run -e POSTGRES_HOST_AUTH_METHOD=trust $pg
 wait_for pg_isready -h 127.0.0.1 -U postgres
 equal 'trust needs no password' "$(docker exec "$id" psql -h 127.0.0.1 -U postgres -Atc 'select 1')" 1
@@ -113,6 +136,17 @@ equal 'append-only file outlives the container; options alone' "$(docker exec "$
 equal 'protected mode is off' "$(docker exec "$id" redis-cli config get protected-mode | tail -n 1)" no
 docker stop -t 10 "$id" >/dev/null
 equal 'stops cleanly' "$(docker inspect -f '{{.State.ExitCode}}' "$id")" 0
+gone
+
+run -v "$id:/data" $redis redis-server --appendonly yes
+wait_for redis-cli -e ping
+docker exec "$id" redis-cli set k v >/dev/null
+docker rm -f "$id" >/dev/null
+# shellcheck disable=SC2086 # words
+run $locked --user redis -v "$id:/data" $redis redis-server --appendonly yes
+wait_for redis-cli -e ping
+equal 'locked down, on a used volume' "$(docker exec "$id" redis-cli get k)" v
+equal 'locked down, it writes' "$(docker exec "$id" redis-cli bgrewriteaof)" 'Background append only file rewriting started'
 gone
 
 printf 'port 7000\nmaxmemory 9mb\n' >"$work/redis.conf"
