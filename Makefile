@@ -84,6 +84,12 @@ shellcheck:
 		echo 'shellcheck is not installed: the scripts are not checked'; \
 	fi
 
+# Not part of check, which needs no network: the database is on vuln.go.dev. GOVULNDB
+# names a copy of it. What is not called is told and does no harm.
+.PHONY: vuln
+vuln: bin/govulncheck ## look for known vulnerabilities in what is called (needs vuln.go.dev, or GOVULNDB)
+	bin/govulncheck $(if $(GOVULNDB),-db $(GOVULNDB)) ./...
+
 ##### test
 
 .PHONY: test
@@ -96,6 +102,27 @@ test: ## unit, CLI and real-engine tests; ENGINES="20.10 26.1" names engines
 race: ## the tests that need no engine, with the race detector
 	@test/engine/packages.sh
 	$(GO) test -race -shuffle=on ./...
+
+# FAULTS_FLAGS: -stack ten -op up -fault stall -calls 7-12 narrow it, -every 20 -seed 3
+# take a sample; bin/faults -h tells more. It takes the better part of an hour for an
+# engine; make test has a sample of it. The seed of a round of signals that went wrong is
+# in the output: STACKCTL_TEST_SEED repeats it.
+.PHONY: faults
+faults: export STACKCTL_TEST_ROUNDS ?= 200
+faults: ## do harm to each call to the engine, then end commands by signals, and lose nothing; ENGINES, FAULTS_FLAGS
+	test/engine/packages.sh
+	$(GO) build -o bin/faults ./test/faults
+	test/engine/each.sh "$(ENGINES)" bin/faults $(FAULTS_FLAGS)
+	test/engine/each.sh "$(ENGINES)" $(GO) test -tags e2e -count=1 -timeout 2h -run TestSignalsAtRandomMoments ./test/e2e
+
+# Each target gets FUZZTIME. What fails is written to testdata/fuzz of its package,
+# where it is a test from then on.
+FUZZTIME ?= 10m
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (10m); FUZZ=Converge picks by name
+	@test/engine/packages.sh
+	tools/fuzz.sh "$(FUZZTIME)" "$(FUZZ)"
 
 .PHONY: test-images
 test-images: ## check that the images keep the contract of the official ones
@@ -134,7 +161,7 @@ fmt: bin/gofumpt ## format the Go code
 
 # The versions are those of tools/go.mod.
 .PHONY: tools
-tools: bin/golangci-lint bin/gofumpt ## build the tools of check and fmt into bin/
+tools: bin/golangci-lint bin/gofumpt bin/govulncheck ## build the tools of check and fmt into bin/
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -142,6 +169,10 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 
 bin/gofumpt: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../bin/gofumpt mvdan.cc/gofumpt
+	@touch $@
+
+bin/govulncheck: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
 	@touch $@
 
 .PHONY: clean
