@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -391,12 +392,11 @@ func (s *story) failAt(e *enginetest.Engine, which string, how int) {
 	before := lookAt(s.T, e)
 	ctx, cancel := context.WithCancelCause(s.Context())
 	defer cancel(nil)
-	var failed bool
+	var failed atomic.Bool // calls come at one time
 	e.FailWith(func(call enginetest.Call) error {
-		if failed || plainName(call.String()) != which {
+		if plainName(call.String()) != which || !failed.CompareAndSwap(false, true) {
 			return nil
 		}
-		failed = true
 		switch how {
 		case 1:
 			cancel(errors.New("interrupted"))
