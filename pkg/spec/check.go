@@ -9,6 +9,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/distribution/reference"
+
+	"github.com/stackctl/stackctl/internal/nearest"
 )
 
 // Check reports every fault of a loaded project, sorted by path: all that
@@ -201,7 +203,7 @@ func (c *checker) declared(path, kind, name string, known bool) {
 
 // undeclared reports what refers to nothing, and what it may have meant.
 func (c *checker) undeclared(path, kind, name, hint string, known []string) {
-	if near := nearest(name, known); near != "" {
+	if near := nearest.Name(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %s? Otherwise %s", near, hint)
 	}
 	c.inconsistent(path, fmt.Sprintf("%s %q is not declared", kind, name), hint, kind+"s."+name)

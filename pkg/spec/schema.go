@@ -15,6 +15,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/internal/nearest"
 )
 
 // specification is the schema of the compose specification, compiled, and as it is
@@ -199,7 +201,7 @@ func violation(e *jsonschema.ValidationError, find func([]string) *place) []faul
 			all = append(all, fmt.Sprint(want))
 		}
 		hint := ""
-		if near := nearest(place.node.Value, all); near != "" {
+		if near := nearest.Name(place.node.Value, all); near != "" {
 			hint = "did you mean " + near + "?"
 		}
 		return one(fmt.Sprintf("must be one of %s, but is %q", strings.Join(all, ", "), place.node.Value), hint)
@@ -227,7 +229,7 @@ func unknownKey(find func([]string) *place, in []string, key string, known []str
 	}
 	f := fault{Problem: Problem{Path: place.path}, place: place}
 	f.Message, f.Hint = "is not a known key", "correct its spelling, or remove it"
-	near := nearest(key, known)
+	near := nearest.Name(key, known)
 	switch {
 	case len(in) == 1 && slices.Contains([]string{"services", "networks", "volumes", "secrets", "configs", "models", "jobs"}, in[0]):
 		f.Message, f.Hint = "is not a name", nameHint

@@ -35,8 +35,8 @@ func TestStackFaults(t *testing.T) {
 			},
 			[]string{
 				`services.web.x-stackctl: is set by a field and in Extra — keep one of them`,
-				`services.web.x-stackctl.allow.lastest-tag: there is no rule "lastest-tag" — the nearest is latest-tag`,
-				`x-stackctl.allow.privilege: there is no rule "privilege" — the nearest is privileged`,
+				`services.web.x-stackctl.allow.lastest-tag: there is no rule "lastest-tag" — did you mean latest-tag?`,
+				`x-stackctl.allow.privilege: there is no rule "privilege" — did you mean privileged?`,
 			},
 		},
 		{

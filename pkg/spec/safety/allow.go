@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/stackctl/stackctl/internal/nearest"
 )
 
 // Extension is the key, of a service or of the whole file, and ExtensionAllow the one
@@ -89,40 +91,14 @@ func faultsOf(path string, extensions types.Extensions, known ...string) []Fault
 func Unknown(path, id string) Fault {
 	f := Fault{Path: path, Message: fmt.Sprintf("there is no rule %q", id)}
 	var all []string
-	nearest, least := "", len(id)/2+1 // what differs in more than half is another word
 	for _, r := range table() {
 		all = append(all, string(r.id))
-		if n := distance(id, string(r.id)); n < least {
-			nearest, least = string(r.id), n
-		}
 	}
 	f.Hint = "the rules are " + strings.Join(all, ", ")
-	if nearest != "" {
-		f.Hint = "the nearest is " + nearest
+	if near := nearest.Name(id, all); near != "" {
+		f.Hint = "did you mean " + near + "?"
 	}
 	return f
-}
-
-// distance is how many letters have to be put in, taken out or replaced to make one
-// word of another.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := before
-			if a[i] != b[j] {
-				replaced++
-			}
-			before = row[j+1]
-			row[j+1] = min(replaced, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // allowed gives rules with the reasons why they may be broken. What is not in one of

@@ -161,8 +161,8 @@ services:
 
 func TestCheckAllowed(t *testing.T) {
 	for _, test := range []struct{ extension, want string }{
-		{"{allow: [privilege]}", `.allow[0]: there is no rule "privilege" — the nearest is privileged`},
-		{"{allow: {host-network: , lastest-tag: why}}", `.allow.lastest-tag: there is no rule "lastest-tag" — the nearest is latest-tag`},
+		{"{allow: [privilege]}", `.allow[0]: there is no rule "privilege" — did you mean privileged?`},
+		{"{allow: {host-network: , lastest-tag: why}}", `.allow.lastest-tag: there is no rule "lastest-tag" — did you mean latest-tag?`},
 		{"{allow: [7]}", `.allow[0]: there is no rule "7" — the rules are privileged, host-network, host-pid,`},
 		{"{allow: [something-else-altogether]}", `.allow[0]: there is no rule "something-else-altogether" — the rules are privileged,`},
 		{"{allow: privileged}", `.allow: is neither a mapping nor a list — write allow: {RULE: "the reason"}, or allow: [RULE]`},

@@ -1,19 +1,22 @@
-package spec
+// Package nearest finds the name that was probably meant by one that nobody knows.
+package nearest
 
 import (
 	"slices"
 	"strings"
 )
 
-// nearest gives the name that was probably meant by one that nobody knows; empty
-// when none is near.
-func nearest(name string, known []string) string {
+// Name gives the one of the known names that was probably meant; empty when none is
+// near. Upper and lower case do not count; of two that are as near, the first in the
+// alphabet is given.
+func Name(name string, known []string) string {
+	name = strings.ToLower(name)
 	best, distance := "", max(1, len(name)/3)+1
 	for _, candidate := range slices.Sorted(slices.Values(known)) {
 		if longer := len(name) - len(candidate); max(longer, -longer) >= distance {
 			continue
 		}
-		if d := editDistance(strings.ToLower(name), candidate); d < distance {
+		if d := editDistance(name, strings.ToLower(candidate)); d < distance {
 			best, distance = candidate, d
 		}
 	}
