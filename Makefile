@@ -6,7 +6,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 # The engines that `make test` runs on, one after the other: default (the one
-# that DOCKER_HOST names), 20.10, 26.1; see test/engine/start.sh.
+# that DOCKER_HOST names), 20.10, 26.1, newest; see test/engine/start.sh.
 ENGINES ?= default
 
 # What `make check` builds for.

@@ -4,7 +4,7 @@
 # images that tests use on the engine.
 # Stops the engines that it started itself, unless KEEP=1.
 #
-#   test/engine/each.sh "default|20.10|26.1 ..." COMMAND...
+#   test/engine/each.sh "default|20.10|26.1|newest ..." COMMAND...
 set -eu
 
 who='tests'
@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/engine/lib.sh
 . "$here/lib.sh"
 
-[ $# -ge 2 ] || die "usage: $0 \"default|20.10|26.1 ...\" COMMAND..."
+[ $# -ge 2 ] || die "usage: $0 \"default|20.10|26.1|newest ...\" COMMAND..."
 engines=$1
 shift
 

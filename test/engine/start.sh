@@ -5,6 +5,8 @@
 #   test/engine/start.sh 20.10      Debian bookworm's: the machine's own engine
 #                                   if it is that version, else one as below
 #   test/engine/start.sh 26.1       Debian trixie's
+#   test/engine/start.sh newest     Debian sid's, which moves: to try by hand, with
+#                                   make test ENGINES=newest
 #
 # An engine that the machine does not have is Debian's docker.io, run as root
 # from a debootstrapped root beside whatever else runs. It has of its own: the
@@ -26,7 +28,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 machine=unix:///var/run/docker.sock
 
-[ $# = 1 ] || die "usage: $0 default|20.10|26.1"
+[ $# = 1 ] || die "usage: $0 default|20.10|26.1|newest"
 version=$1
 case $version in
 default)
@@ -38,7 +40,8 @@ default)
 	;;
 20.10) suite=bookworm bridge=stackctl20 net=10.220 ;;
 26.1) suite=trixie bridge=stackctl26 net=10.226 ;;
-*) die "no engine is called \"$version\" here; there are: default 20.10 26.1" ;;
+newest) suite=sid bridge=stackctlsid net=10.228 ;;
+*) die "no engine is called \"$version\" here; there are: default 20.10 26.1 newest" ;;
 esac
 
 dir=$root_cache/engine-$version

@@ -2,7 +2,7 @@
 # Stops an engine that start.sh started, and takes away what it set up. Engines
 # that were there before are not touched; the cached root and images stay.
 #
-#   test/engine/stop.sh 20.10|26.1
+#   test/engine/stop.sh 20.10|26.1|newest
 set -eu
 
 who=engine
@@ -10,13 +10,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=test/engine/lib.sh
 . "$here/lib.sh"
 
-[ $# = 1 ] || die "usage: $0 20.10|26.1"
+[ $# = 1 ] || die "usage: $0 20.10|26.1|newest"
 version=$1
 case $version in
 default) exit 0 ;; # never ours
 20.10) bridge=stackctl20 net=10.220 ;;
 26.1) bridge=stackctl26 net=10.226 ;;
-*) die "no engine is called \"$version\" here; there are: 20.10 26.1" ;;
+newest) bridge=stackctlsid net=10.228 ;;
+*) die "no engine is called \"$version\" here; there are: 20.10 26.1 newest" ;;
 esac
 
 dir=$root_cache/engine-$version
