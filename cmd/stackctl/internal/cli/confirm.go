@@ -19,8 +19,12 @@ import (
 const confirmVariable = "STACKCTL_CONFIRM"
 
 // sizePatience bounds the question how large volumes are: the engine walks through
-// all their files, and older ones through those of all containers, too.
-const sizePatience = 3 * time.Second
+// all their files, and before API 1.42 through those of all containers, too. Where
+// nobody is asked, a run waits less for what somebody may read later.
+const (
+	sizePatience       = 3 * time.Second
+	sizePatienceUnseen = 250 * time.Millisecond
+)
 
 // confirmRemoval gives what lists the volumes that a plan removes, and asks whoever
 // sits at a terminal whether to go on.
@@ -42,7 +46,7 @@ func (o *downOptions) confirmRemoval(e engine.Observer, project string) func(con
 			}
 		}
 		o.announce()
-		asks, screen := o.app.InTTY && !o.yes, o.screen()
+		asks, screen, patience := o.app.InTTY && !o.yes, o.screen(), sizePatience
 		mode := o.displayOptions(project).Mode
 		switch {
 		case asks && screen == nil:
@@ -51,14 +55,14 @@ func (o *downOptions) confirmRemoval(e engine.Observer, project string) func(con
 				hint: o.withoutAsking(),
 			}
 		case !asks:
-			screen = o.app.Err
+			screen, patience = o.app.Err, sizePatienceUnseen
 		}
 		if asks || mode != display.Quiet {
 			what := "these volumes and the data in them go"
 			if o.backup != "" {
 				what = "these volumes and the data in them go, after a backup to " + o.backup
 			}
-			if err := o.showRemoval(ctx, e, screen, what, volumes, asks); err != nil {
+			if err := o.showRemoval(ctx, e, screen, what, volumes, patience); err != nil {
 				return err
 			}
 		}
@@ -107,34 +111,28 @@ func (g *globalOptions) screen() io.Writer {
 // goingVolume is a volume that is about to go, as the list says it.
 type goingVolume struct{ name, about, project string }
 
-// showRemoval lists volumes. Their sizes take time, which only somebody who reads
-// the list has.
-func (o *downOptions) showRemoval(ctx context.Context, e engine.Observer, w io.Writer, what string, volumes []goingVolume, sized bool) error {
-	var sizes map[string]int64
-	if sized {
-		short, cancel := context.WithTimeout(ctx, sizePatience)
-		defer cancel()
-		sizes, _ = e.VolumeSizes(short) // "size unknown" says it
-	}
+// showRemoval lists volumes, with their sizes if the engine tells them in time.
+func (o *downOptions) showRemoval(ctx context.Context, e engine.Observer, w io.Writer, what string, volumes []goingVolume, patience time.Duration) error {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	sizes, _ := e.VolumeSizes(short) // "size unknown" says it
 	form := o.displayOptions("")
 	form.W = w
-	if form.Mode == display.JSON {
-		for _, v := range volumes {
-			display.Message(form, event.Info, fmt.Sprintf("%s: %s, %s, of project %s", what, v.name, v.about, v.project))
+	var rows [][]string
+	for _, v := range volumes {
+		size := "size unknown"
+		if bytes, known := sizes[v.name]; known {
+			size = display.Size(bytes)
 		}
+		if form.Mode == display.JSON {
+			display.Message(form, event.Info, fmt.Sprintf("%s: %s, %s, %s, of project %s", what, v.name, size, v.about, v.project))
+		}
+		rows = append(rows, []string{"  " + v.name, size, v.about, "project " + v.project})
+	}
+	if form.Mode == display.JSON {
 		return nil
 	}
 	display.Message(form, event.Info, what+":")
-	var rows [][]string
-	for _, v := range volumes {
-		row := []string{"  " + v.name, "", v.about, "project " + v.project}
-		if size, known := sizes[v.name]; known {
-			row[1] = display.Size(size)
-		} else if sized {
-			row[1] = "size unknown"
-		}
-		rows = append(rows, row)
-	}
 	return display.Table(w, make([]string, 4), rows, nil)
 }
 
