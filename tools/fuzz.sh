@@ -12,7 +12,7 @@ while IFS=: read -r file target; do
 	echo "== $target ($folder)"
 	# Minimising what is only new, not wrong, would take most of the time.
 	"${GO:-go}" test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 5s -timeout 0 "$folder" </dev/null || failed+=("$target")
-done < <(grep -rHoP --include='*_test.go' "^func \KFuzz\w*(?=\()" cmd pkg webapp | grep "$name" | sort)
+done < <(grep -rHoP --include='*_test.go' "^func \KFuzz\w*(?=\()" cmd internal pkg webapp | grep "$name" | sort)
 
 if ((${#failed[@]})); then
 	echo "failed: ${failed[*]}; see testdata/fuzz of their packages" >&2
