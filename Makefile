@@ -96,7 +96,7 @@ vuln: bin/govulncheck ## look for known vulnerabilities in what is called (needs
 test: ## unit, CLI and real-engine tests; ENGINES="20.10 26.1" names engines
 	test/engine/packages.sh
 	$(MAKE) race
-	test/engine/each.sh "$(ENGINES)" $(GO) test -race -tags e2e -count=1 -p 1 -timeout 20m $(E2E)
+	test/engine/each.sh "$(ENGINES)" $(GO) test -race -tags e2e -count=1 -p 1 -timeout 40m $(E2E)
 
 .PHONY: race
 race: ## the tests that need no engine, with the race detector
