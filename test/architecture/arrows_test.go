@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"internal/dockerignore":           {},
 	"internal/nearest":                {},
 	"internal/sensitive":              {},
-	"pkg/runner/backup":               {},
+	"pkg/runner/backup":               {"pkg/runner/internal/lock"},
 	"pkg/runner/bundle":               {},
 	"pkg/runner/internal/observer":    {"pkg/runner/engine", "pkg/runner/state"},
 	"pkg/runner/internal/executor":    {"pkg/runner/engine", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/probe", "pkg/runner/state"},

@@ -104,6 +104,26 @@ func TestNothingIsOverwritten(t *testing.T) {
 	}
 }
 
+// Two that write the same backup at once, as for two engines with a volume of that
+// name, do not write into one file: the first is whole, and the other is told.
+func TestOneWriterAtATime(t *testing.T) {
+	dir := t.TempDir()
+	var second error
+	first, err := backup.Write(t.Context(), dir, manifest, func(w io.Writer) error {
+		_, second = backup.Write(t.Context(), dir, manifest, volume("./other"))
+		return volume("./a", "./b")(w)
+	})
+	if err != nil || second == nil {
+		t.Fatalf("the first: %v; the second: %v", err, second)
+	}
+	if err := first.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 3 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
 // What cannot be written, or is no whole archive, leaves nothing.
 func TestWriteLeavesNothingAfterAnError(t *testing.T) {
 	broken := errors.New("broken")

@@ -12,6 +12,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/stackctl/stackctl/pkg/runner/internal/lock"
 )
 
 // Write makes a backup in a folder, which is made when it is missing. read writes
@@ -26,6 +29,21 @@ func Write(ctx context.Context, dir string, m Manifest, read func(io.Writer) err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fail(err)
+	}
+	// Another may write a volume of the same name, of another engine or for another
+	// project, and would write into the file that was just verified.
+	host, _ := os.Hostname() // for a message only
+	me := lock.Holder{PID: os.Getpid(), Host: host, Verb: "volume backup", Since: time.Now()}
+	alone, err := lock.Take(filepath.Join(dir, "."+m.Volume+".lock"), me)
+	var held *lock.HeldError
+	switch {
+	case errors.As(err, &held):
+		return fail(fmt.Errorf("%s writes one to %s", held.Holder, dir))
+	case err == nil: // else the file system knows no locks
+		defer alone.Release()
+	}
+	if err := Check(dir, m.Volume); err != nil { // by who had the lock before
+		return nil, err
 	}
 	files := []*file{newFile(dir, m.Volume+archiveEnd), newFile(dir, m.Volume+manifestEnd), newFile(dir, m.Volume+sumsEnd)}
 	defer func() {
