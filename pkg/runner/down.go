@@ -94,6 +94,7 @@ func (r *Runner) Down(ctx context.Context, project string, o DownOptions) (*Down
 		x.Volumes = copier
 	}
 	report.Outcomes = x.Run(ctx, todo)
+	r.signAgain(ctx, project, report.Outcomes)
 	if copier != nil {
 		report.Backups = copier.written
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,9 @@ import (
 // the engine copies nothing into the volume.
 const helperFolder = "/stackctl-volume"
 
-// helperTimeout bounds the calls that make and remove a helper, which are not cut.
-const helperTimeout = time.Minute
+// helperTimeout bounds the calls that make and remove a helper, which are not cut. It
+// is longer than an engine may be silent on one call, whose error says more.
+const helperTimeout = 2 * time.Minute
 
 // NotEmptyError says that a volume holds data, which a restore does not write over.
 type NotEmptyError struct {
@@ -119,14 +121,33 @@ func (c *volumeCopier) helper(ctx context.Context, kind, volume string) (id stri
 		Type: types.VolumeTypeVolume, Source: volume, Target: helperFolder, ReadOnly: kind == state.HelperBackup,
 		Volume: &types.ServiceVolumeVolume{NoCopy: true},
 	}}
-	return c.engine.CreateContainer(ctx, engine.CreateContainer{Spec: spec})
+	id, err = c.engine.CreateContainer(ctx, engine.CreateContainer{Spec: spec})
+	if err != nil {
+		// It may be there all the same, and that of a restore would say of a volume
+		// which nothing was written to that it is not to be used.
+		_ = c.remove(ctx, spec.Name) // the error is told already
+	}
+	return id, err
 }
 
 // remove removes a helper, and the anonymous volumes that its image asks for.
 func (c *volumeCopier) remove(ctx context.Context, helper string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
-	defer cancel()
-	return c.engine.RemoveContainer(ctx, helper, true)
+	return twice(ctx, func(ctx context.Context) error { return c.engine.RemoveContainer(ctx, helper, true) })
+}
+
+// twice asks for a removal again that has failed: when only its answer was lost, what
+// was to go is gone, and the rest of the copy would be taken for one that was cut.
+func twice(ctx context.Context, remove func(context.Context) error) error {
+	once := func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+		defer cancel()
+		return remove(ctx)
+	}
+	err := once()
+	if err != nil {
+		err = once()
+	}
+	return err
 }
 
 // Backup implements executor.Volumes.
@@ -177,7 +198,11 @@ func (c *volumeCopier) Restore(ctx context.Context, op plan.RestoreVolume, each 
 	if err := c.engine.WriteFolder(ctx, helper, helperFolder, in); err != nil {
 		return errors.Join(err, c.takeBack(ctx, helper, op))
 	}
-	return c.remove(ctx, helper)
+	err = c.remove(ctx, helper)
+	if err != nil { // whole, and with the sign on it that it is not
+		c.partial = append(c.partial, op.Volume.Name)
+	}
+	return err
 }
 
 // takeBack removes a volume that holds a part of its backup. One that was there
@@ -192,10 +217,48 @@ func (c *volumeCopier) takeBack(ctx context.Context, helper string, op plan.Rest
 	}
 	err := c.removeMade(ctx, op)
 	if err != nil { // it stays, and so has its sign to
-		_, sign := c.helper(ctx, state.HelperRestore, op.Volume.Name)
-		return errors.Join(err, sign)
+		return errors.Join(err, c.sign(ctx, op.Volume.Name))
 	}
 	return nil
+}
+
+// sign makes the helper once more that says of a volume that it is not to be used.
+// For one that is gone after all, the engine would make another with it.
+func (c *volumeCopier) sign(ctx context.Context, volume string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
+	defer cancel()
+	all, err := c.engine.Volumes(ctx)
+	if err != nil || !slices.ContainsFunc(all, func(v state.Volume) bool { return v.Name == volume }) {
+		return err
+	}
+	_, err = c.helper(ctx, state.HelperRestore, volume)
+	return err
+}
+
+// signAgain signs the volumes that hold a part of a backup and were to be removed, when
+// their signs have gone, which go first, and they have not: Up would use them.
+func (r *Runner) signAgain(ctx context.Context, project string, outcomes []Outcome) {
+	for _, o := range outcomes {
+		volume, ok := o.Node.Op.(plan.RemoveVolume)
+		if !ok || o.Status == Done {
+			continue
+		}
+		name := volume.Volume.Name
+		var sign *state.Container
+		for _, o := range outcomes {
+			remove, ok := o.Node.Op.(plan.RemoveContainer)
+			if ok && o.Status != Skipped && remove.Container.Helper == state.HelperRestore && remove.Container.MountsVolume(name) {
+				sign = &remove.Container
+			}
+		}
+		if sign == nil {
+			continue
+		}
+		c := &volumeCopier{engine: r.engine, project: project, image: sign.ImageID, now: r.now}
+		if err := c.sign(ctx, name); err != nil {
+			r.warn("volume %s holds a part of a backup only, and nothing says so any more: %v", name, err)
+		}
+	}
 }
 
 // removeMade removes a volume that was made for a restore. One that was there before
@@ -204,9 +267,7 @@ func (c *volumeCopier) removeMade(ctx context.Context, op plan.RestoreVolume) er
 	if !op.Made {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), helperTimeout)
-	defer cancel()
-	return c.engine.RemoveVolume(ctx, op.Volume.Name)
+	return twice(ctx, func(ctx context.Context) error { return c.engine.RemoveVolume(ctx, op.Volume.Name) })
 }
 
 // errSeen ends the reading of an archive of which enough was seen.

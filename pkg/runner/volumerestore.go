@@ -67,6 +67,7 @@ func (r *Runner) RestoreVolumes(ctx context.Context, project string, o RestoreOp
 	}
 	err = r.whileStopped(ctx, report, observed, info, copier, o.Hooks, o.WaitTimeout)
 	r.removeUntried(ctx, copier, report.Outcomes)
+	r.signAgain(ctx, project, report.Outcomes)
 	report.Elapsed = r.now().Sub(began)
 	return report, err
 }

@@ -3,6 +3,7 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/stackctl/stackctl/pkg/runner"
+	"github.com/stackctl/stackctl/pkg/runner/engine"
 	"github.com/stackctl/stackctl/pkg/runner/engine/enginetest"
+	"github.com/stackctl/stackctl/pkg/runner/plan"
 )
 
 const twoVolumes = `
@@ -123,5 +126,172 @@ func TestRestoreMakesVolumesLast(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, e.Dump()); diff != "" {
 		t.Errorf("left behind (-before +after):\n%s", diff)
+	}
+}
+
+// deaf is an engine whose work is done, and whose answers to some calls are lost.
+type deaf struct {
+	*enginetest.Engine
+	lost func(enginetest.Call) bool
+}
+
+func (d *deaf) after(method, name string, err error) error {
+	if err == nil && d.lost(enginetest.Call{Method: method, Name: name}) {
+		return &engine.LostError{Call: method, Err: errors.New("EOF")}
+	}
+	return err
+}
+
+func (d *deaf) CreateContainer(ctx context.Context, c engine.CreateContainer) (string, error) {
+	id, err := d.Engine.CreateContainer(ctx, c)
+	return id, d.after("CreateContainer", c.Spec.Name, err)
+}
+
+func (d *deaf) RemoveContainer(ctx context.Context, name string, volumes bool) error {
+	there, _ := d.Inspect(ctx, name)
+	return d.after("RemoveContainer", there.Name, d.Engine.RemoveContainer(ctx, name, volumes))
+}
+
+func (d *deaf) RemoveVolume(ctx context.Context, name string) error {
+	return d.after("RemoveVolume", name, d.Engine.RemoveVolume(ctx, name))
+}
+
+// backedUp has two volumes with data in a backup, and gives the folder.
+func backedUp(t *testing.T, e *enginetest.Engine) string {
+	t.Helper()
+	dir, r := t.TempDir(), runner.New(e)
+	if _, err := r.Up(t.Context(), project(t, twoVolumes), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	e.FillVolume("shop_data", map[string]string{"a": "1"})
+	e.FillVolume("shop_more", map[string]string{"b": "2"})
+	if _, err := r.BackupVolumes(t.Context(), "shop", runner.BackupOptions{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// What an engine has done without an answer is found out: after an error the same
+// restore again brings all of the data, whichever call it was.
+func TestRestoreWithLostAnswers(t *testing.T) {
+	helper := func(c enginetest.Call) bool { return strings.HasPrefix(c.Name, "shop-restore-") }
+	for _, test := range []struct {
+		name string
+		// fails is a call that the engine does not carry out; lost is one that it does.
+		fails, lost func(enginetest.Call) bool
+		// there says that the volumes are there before, empty and in use.
+		there bool
+	}{
+		{name: "a helper was made", lost: func(c enginetest.Call) bool { return c.Method == "CreateContainer" && helper(c) }},
+		{name: "a helper was made for a volume in use", there: true, lost: func(c enginetest.Call) bool { return c.Method == "CreateContainer" && helper(c) }},
+		{name: "a helper was removed", lost: func(c enginetest.Call) bool { return c.Method == "RemoveContainer" && helper(c) }},
+		{name: "a helper was removed from a volume in use", there: true, lost: func(c enginetest.Call) bool { return c.Method == "RemoveContainer" && helper(c) }},
+		{
+			name:  "a volume was removed that holds a part",
+			fails: func(c enginetest.Call) bool { return c.Method == "WriteFolder" },
+			lost:  func(c enginetest.Call) bool { return c.Method == "RemoveVolume" },
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := newEngine()
+			dir := backedUp(t, e)
+			if test.there {
+				e.FillVolume("shop_data", nil)
+				e.FillVolume("shop_more", nil)
+			} else if _, err := runner.New(e).Down(t.Context(), "shop", runner.DownOptions{Volumes: true}); err != nil {
+				t.Fatal(err)
+			}
+			once := func(when func(enginetest.Call) bool) func(enginetest.Call) bool {
+				seen := false
+				return func(c enginetest.Call) bool {
+					if when == nil || seen || !when(c) {
+						return false
+					}
+					seen = true
+					return true
+				}
+			}
+			fails := once(test.fails)
+			e.FailWith(func(c enginetest.Call) error {
+				if fails(c) {
+					return errors.New("broken")
+				}
+				return nil
+			})
+			r := runner.New(&deaf{e, once(test.lost)})
+			o := runner.RestoreOptions{From: dir, Images: []string{"db"}}
+			if _, err := r.RestoreVolumes(t.Context(), "shop", o); err != nil {
+				if _, err := r.RestoreVolumes(t.Context(), "shop", o); err != nil {
+					t.Fatalf("once more: %v", err)
+				}
+			}
+			if diff := cmp.Diff(map[string]string{"a": "1"}, e.VolumeContents("shop_data")); diff != "" {
+				t.Errorf("shop_data (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(map[string]string{"b": "2"}, e.VolumeContents("shop_more")); diff != "" {
+				t.Errorf("shop_more (-want +got):\n%s", diff)
+			}
+			if _, err := r.Up(t.Context(), project(t, twoVolumes), runner.UpOptions{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A volume that holds a part of its backup is never used, whatever becomes of its
+// removal: the sign goes before it, and comes back.
+func TestCutRestoreKeepsItsSign(t *testing.T) {
+	broken := errors.New("broken")
+	again := map[string]func(ctx context.Context, r *runner.Runner, dir string) error{
+		"restore": func(ctx context.Context, r *runner.Runner, dir string) error {
+			_, err := r.RestoreVolumes(ctx, "shop", runner.RestoreOptions{From: dir, Images: []string{"db"}})
+			return err
+		},
+		"down": func(ctx context.Context, r *runner.Runner, _ string) error {
+			_, err := r.Down(ctx, "shop", runner.DownOptions{Volumes: true})
+			return err
+		},
+	}
+	for verb, command := range again {
+		for _, interrupted := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s interrupted %t", verb, interrupted), func(t *testing.T) {
+				e := newEngine()
+				dir := backedUp(t, e)
+				r := runner.New(e)
+				if _, err := r.Down(t.Context(), "shop", runner.DownOptions{Volumes: true}); err != nil {
+					t.Fatal(err)
+				}
+				e.FailWith(func(c enginetest.Call) error {
+					if c.Method == "WriteFolder" || c.Method == "RemoveVolume" {
+						return broken
+					}
+					return nil
+				})
+				if err := again["restore"](t.Context(), r, dir); err == nil {
+					t.Fatal("no error")
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				e.FailWith(func(c enginetest.Call) error {
+					switch {
+					case interrupted && c.Method == "RemoveContainer":
+						cancel()
+					case !interrupted && c.Method == "RemoveVolume":
+						return broken
+					}
+					return nil
+				})
+				if err := command(ctx, r, dir); err == nil {
+					t.Fatal("no error")
+				}
+				e.FailWith(nil)
+				if _, err := r.Up(t.Context(), project(t, twoVolumes), runner.UpOptions{}); !errors.Is(err, plan.ErrKeepsData) {
+					t.Errorf("up with %s:\n%s%v", e.VolumeContents("shop_data"), e.Dump(), err)
+				}
+				if err := again["restore"](t.Context(), r, dir); err != nil {
+					t.Errorf("restore once more: %v", err)
+				}
+			})
+		}
 	}
 }

@@ -701,6 +701,9 @@ func (e *Engine) CreateContainer(ctx context.Context, req engine.CreateContainer
 		if v.Type != types.VolumeTypeVolume {
 			m.Name = ""
 		}
+		if _, there := e.volumes[m.Name]; m.Name != "" && !there { // an engine makes what it is asked to mount
+			e.volumes[m.Name] = state.Volume{Name: m.Name, Driver: "local", Created: e.clock}
+		}
 		c.Mounts = append(c.Mounts, m)
 	}
 	for _, p := range req.Spec.Config.Ports {
