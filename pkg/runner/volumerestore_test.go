@@ -295,3 +295,52 @@ func TestCutRestoreKeepsItsSign(t *testing.T) {
 		}
 	}
 }
+
+// An external volume is never removed, so one whose restore was cut is emptied by its
+// owner, and the next restore completes it.
+func TestCutRestoreOfExternalVolume(t *testing.T) {
+	const external = `
+name: shop
+services:
+  db: {image: db, volumes: ["data:/data"]}
+volumes: {data: {external: true, name: theirs}}
+`
+	e, dir := newEngine(), t.TempDir()
+	e.AddVolume("theirs", "")
+	e.FillVolume("theirs", map[string]string{"a": "1", "b": "2"})
+	r := runner.New(e)
+	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.BackupVolumes(t.Context(), "shop", runner.BackupOptions{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	e.FillVolume("theirs", nil)
+	e.FailWith(func(c enginetest.Call) error {
+		if c.Method == "WriteFolder" {
+			return errors.New("broken")
+		}
+		return nil
+	})
+	o := runner.RestoreOptions{From: dir}
+	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err == nil {
+		t.Fatal("no error")
+	}
+	e.FailWith(nil)
+	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); !errors.Is(err, plan.ErrKeepsData) {
+		t.Errorf("up on a part: %v", err)
+	}
+	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err == nil {
+		t.Error("a restore over a part of the data")
+	}
+	e.FillVolume("theirs", nil)
+	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err != nil {
+		t.Errorf("after the volume was emptied: %v", err)
+	}
+	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(map[string]string{"a": "1", "b": "2"}, e.VolumeContents("theirs")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

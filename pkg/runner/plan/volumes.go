@@ -68,20 +68,21 @@ func Restore(o state.Observed, volumes []state.VolumeSpec, opts VolumeOptions) (
 	for _, v := range volumes {
 		seen, exists := o.Volume(v.Name)
 		made := 0
+		signs := cutRestores(o, v.Name)
+		before := slices.Clone(needs)
+		for _, sign := range signs { // just before what is of no use with one
+			before = append(before, p.add(RemoveContainer{Container: sign, Volumes: true}, "left by a run that was cut", needs...))
+		}
 		switch {
-		case exists && len(cutRestores(o, v.Name)) > 0:
-			// The sign of it goes just before it, so that no end of this run parts them.
-			before := slices.Clone(needs)
-			for _, sign := range cutRestores(o, v.Name) {
-				before = append(before, p.add(RemoveContainer{Container: sign, Volumes: true}, "left by a run that was cut", needs...))
-			}
+		case v.External():
+		case exists && len(signs) > 0:
 			remove := p.add(RemoveVolume{seen}, "holds a part of a backup only, since a restore was cut", before...)
 			made = p.add(CreateVolume{v}, "made anew", remove)
 		case !exists:
 			// After all that could keep the restore from beginning: it would be left empty.
 			made = p.add(CreateVolume{v}, "does not exist", needs...)
 		}
-		id := p.add(RestoreVolume{Volume: v, Made: made != 0}, "restore", append(needs, made)...)
+		id := p.add(RestoreVolume{Volume: v, Made: made != 0}, "restore", append(before, made)...)
 		needs = []int{id} // one at a time: the disk is what they wait for
 	}
 	return p, nil
@@ -101,10 +102,8 @@ func checkRestore(o state.Observed, v state.VolumeSpec) error {
 		return problemf(ErrMissing, "volume %s is external and does not exist; `docker volume create %s` makes it", v.Name, v.Name)
 	case exists && !v.External() && seen.Project != o.Project:
 		return problemf(ErrConflict, "volume %s exists and %s; remove it, or restore into another project with -p", v.Name, owner(seen.Project))
-	case cut && v.External():
-		return problemf(ErrKeepsData, "volume %s holds a part of a backup only, since a restore was cut, and is external, so it is not removed: empty it, or `docker volume rm` and `docker volume create` it, and restore again", v.Name)
-	case cut && len(users) > 0:
-		return problemf(ErrKeepsData, "volume %s holds a part of a backup only, since a restore was cut, and cannot be made anew while %s uses it: `stackctl down -v` first, then restore again", v.Name, strings.Join(users, ", "))
+	case cut && !v.External() && len(users) > 0:
+		return problemf(ErrKeepsData, "volume %s holds a part of a backup only, since a restore was cut, and cannot be made anew while %s uses it: `stackctl down` first, then restore again", v.Name, strings.Join(users, ", "))
 	}
 	return nil
 }
