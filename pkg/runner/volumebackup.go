@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/stackctl/stackctl/pkg/runner/backup"
@@ -126,16 +125,13 @@ func (r *Runner) whileStopped(
 	report.Outcomes = x.Run(ctx, report.Plan)
 	failed := fail(report.Outcomes)
 
-	// What was not stopped needs no start, and what would run on a part of its data is
-	// left alone.
 	stopped := &plan.Plan{Project: report.Plan.Project}
 	for _, o := range report.Outcomes {
-		stop, isStop := o.Node.Op.(plan.StopContainer)
-		if isStop && o.Status != Skipped && !slices.ContainsFunc(copier.partial, stop.Container.MountsVolume) {
+		if _, isStop := o.Node.Op.(plan.StopContainer); isStop && o.Status != Skipped { // else it needs no start
 			stopped.Nodes = append(stopped.Nodes, o.Node)
 		}
 	}
-	again, err := plan.StartAgain(observed, stopped, details, hooks)
+	again, err := plan.StartAgain(observed, stopped, copier.partial, details, hooks)
 	if err != nil {
 		return errors.Join(r.explain(ctx, observed.Project, failed), err)
 	}

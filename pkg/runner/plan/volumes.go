@@ -24,9 +24,10 @@ type VolumeOptions struct {
 
 // Backup decides what has to happen so that volumes can be read while nobody
 // writes to them: the project's containers that use one stop, each after those
-// that depend on it. To start them again is another plan, [StartAgain], which is
-// carried out whatever becomes of this one. The error wraps [ErrInUse] where
-// another project's container, or one for one command, uses a volume.
+// that depend on it, and what has to start again with one stops, too. To start them
+// again is another plan, [StartAgain], which is carried out whatever becomes of this
+// one. The error wraps [ErrInUse] where another project's container, or one for one
+// command, uses a volume.
 func Backup(o state.Observed, volumes []state.Volume, opts VolumeOptions) (*Plan, error) {
 	var problems []error
 	var names []string
@@ -109,16 +110,27 @@ func checkRestore(o state.Observed, v state.VolumeSpec) error {
 }
 
 // StartAgain starts the containers that a plan has stopped, each after those among
-// them that it depends on, and waits until they are ready.
-func StartAgain(o state.Observed, stopped *Plan, details map[string]Detail, hooks map[string]Hooks) (*Plan, error) {
+// them that it depends on, and waits until they are ready. What would run on one of
+// the volumes in partial, which hold a part of their data, stays as it is, and so does
+// what has to start with it.
+func StartAgain(o state.Observed, stopped *Plan, partial []string, details map[string]Detail, hooks map[string]Hooks) (*Plan, error) {
 	again := state.Observed{Project: o.Project}
 	var services []string
+	var all []state.Container
+	stays := map[string]string{}
 	for _, n := range stopped.Nodes {
-		stop, ok := n.Op.(StopContainer)
-		if !ok {
+		if stop, ok := n.Op.(StopContainer); ok {
+			all = append(all, stop.Container)
+			if slices.ContainsFunc(partial, stop.Container.MountsVolume) {
+				stays[stop.Container.ID] = "its data is not whole"
+			}
+		}
+	}
+	goWith(all, stays)
+	for _, c := range all {
+		if stays[c.ID] != "" {
 			continue
 		}
-		c := stop.Container
 		c.State = "exited"
 		again.Containers = append(again.Containers, c)
 		services = append(services, c.Service)
@@ -161,17 +173,24 @@ func quiet(o state.Observed, volumes []string, opts VolumeOptions) (*Plan, []int
 	if err := errors.Join(problems...); err != nil {
 		return nil, nil, err
 	}
-	users := state.Observed{Project: o.Project}
+	causes := map[string]string{} // of containers, by id
 	for _, c := range o.Containers {
-		if uses(c) {
-			users.Containers = append(users.Containers, c)
+		if c.Running() && uses(c) {
+			causes[c.ID] = "uses " + used(c, volumes)
 		}
 	}
-	p := Stop(users, StopOptions{Grace: opts.Grace, Hooks: opts.Hooks})
+	goWith(o.Containers, causes)
+	stops := state.Observed{Project: o.Project}
+	for _, c := range o.Containers {
+		if causes[c.ID] != "" {
+			stops.Containers = append(stops.Containers, c)
+		}
+	}
+	p := Stop(stops, StopOptions{Grace: opts.Grace, Hooks: opts.Hooks})
 	var needs []int
 	for i := range p.Nodes {
 		if stop, ok := p.Nodes[i].Op.(StopContainer); ok {
-			p.Nodes[i].Cause = "uses " + used(stop.Container, volumes)
+			p.Nodes[i].Cause = causes[stop.Container.ID]
 		}
 		needs = append(needs, p.Nodes[i].ID)
 	}
@@ -181,6 +200,25 @@ func quiet(o state.Observed, volumes []string, opts VolumeOptions) (*Plan, []int
 		}
 	}
 	return p, needs, nil
+}
+
+// goWith adds the containers to those that stop, by id and with the reason, which have
+// to start again with one of them: what shares its namespaces, which are new with each
+// start, and what its labels say that of.
+func goWith(containers []state.Container, causes map[string]string) {
+	for more := true; more; {
+		more = false
+		for _, c := range containers {
+			i := slices.IndexFunc(containers, func(other state.Container) bool {
+				return causes[other.ID] != "" && other.ID != c.ID && (c.SharesNetwork == other.ID || c.SharesNetwork == other.Name ||
+					slices.ContainsFunc(c.DependsOn, func(d state.Dependency) bool { return d.Restart && d.Service == other.Service }))
+			})
+			if i >= 0 && c.Running() && causes[c.ID] == "" {
+				causes[c.ID] = "restarts with " + containers[i].Service
+				more = true
+			}
+		}
+	}
 }
 
 // used names those of the volumes that a container uses.
