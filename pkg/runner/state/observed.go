@@ -278,7 +278,8 @@ type Image struct {
 	Digests []string
 }
 
-// ContainerFromLabels fills in what the labels of a container say.
+// ContainerFromLabels fills in what the labels of a container say, whose mounts are
+// known.
 func ContainerFromLabels(c Container, labels map[string]string) Container {
 	c.Project = labels[LabelProject]
 	c.Service = labels[LabelService]
@@ -296,8 +297,12 @@ func ContainerFromLabels(c Container, labels map[string]string) Container {
 			c.Files = append(c.Files, entry[:i])
 		}
 	}
-	if carried := labels[LabelCarried]; carried != "" {
-		c.Carried = strings.Split(carried, ",")
+	// A label may be one of the image, which says nothing of this container.
+	carried := strings.Split(labels[LabelCarried], ",")
+	for _, m := range c.Mounts {
+		if m.Anonymous() && slices.Contains(carried, m.Name) {
+			c.Carried = append(c.Carried, m.Name)
+		}
 	}
 	return c
 }

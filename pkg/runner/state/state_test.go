@@ -260,3 +260,15 @@ func TestParseDependsOn(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A label may come from an image, which has those of the container that it was made
+// of: what the container does not have itself is not its own to remove.
+func TestCarriedVolumesAreMounted(t *testing.T) {
+	own, other := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	c := state.ContainerFromLabels(state.Container{Mounts: []state.Mount{
+		{Type: "volume", Name: own, Target: "/a"}, {Type: "volume", Name: "named", Target: "/b"},
+	}}, map[string]string{state.LabelCarried: strings.Join([]string{own, other, "named", "elsewhere"}, ",")})
+	if diff := cmp.Diff([]string{own}, c.Carried); diff != "" {
+		t.Errorf("carried (-want +got):\n%s", diff)
+	}
+}
