@@ -97,18 +97,20 @@ func given(c state.ContainerSpec, password string) bool {
 	return slices.ContainsFunc(c.Files, func(f state.File) bool { return strings.Contains(content(f), password) })
 }
 
-// askPassword ends with 3 when the server takes no connection with the password over
-// the container's network, on which it listens, and takes one without it over its socket: then it is not for
-// lack of the user, the database or the server. From 127.0.0.1 the official image lets
-// everybody in. The password comes on the standard input, so that it is on no command
+// askPassword ends with 3 when the server says that the password is wrong over the
+// container's network, on which it listens, and takes a connection without it over its
+// socket: then it is not for lack of the user, which it calls the same. What else it may
+// say, such as that it takes nobody without a certificate, tells nothing of the password,
+// and neither does another language. From 127.0.0.1 the official image lets everybody
+// in. The password comes on the standard input, so that it is on no command
 // line.
-const askPassword = `IFS= read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=2; asked=
+const askPassword = `IFS= read -r PGPASSWORD; export PGPASSWORD PGCONNECT_TIMEOUT=2; wrong=
 for address in $(hostname -i); do
 	pg_isready -q -t 2 -h "$address" || continue
-	asked=1
-	psql -h "$address" -U "$0" -d postgres -wAtqc 'select 1' >/dev/null 2>&1 && exit 0
+	said=$(psql -h "$address" -U "$0" -d postgres -wAtqc 'select 1' 2>&1) && exit 0
+	case $said in *"password authentication failed"*) wrong=1 ;; esac
 done
-[ "$asked" ] || exit 0
+[ "$wrong" ] || exit 0
 unset PGPASSWORD
 psql -U "$0" -d postgres -wAtqc 'select 1' >/dev/null 2>&1 && exit 3
 exit 0`

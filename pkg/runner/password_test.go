@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -98,6 +99,43 @@ func TestPasswordIsRefusedBeforeAnythingChanges(t *testing.T) {
 	}
 	if refused != nil && strings.Contains(refused.Error(), "second") {
 		t.Errorf("the error has the password: %v", refused)
+	}
+}
+
+// Only a server that says so has another password: one that takes nobody without a
+// certificate, or from that address, may have the right one.
+func TestWhatAServerSaysOfAPassword(t *testing.T) {
+	s := newServer()
+	s.up(t, guarded, types.Mapping{"PW": "first"})
+	s.up(t, guarded, types.Mapping{"PW": "second"}) // which asks
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip(err)
+	}
+	const fatal = `psql: error: connection to server at "10.0.0.2", port 5432 failed: FATAL:  `
+	for said, want := range map[string]int{
+		"": 0, // it is let in
+		fatal + `password authentication failed for user "u"`:                                            3,
+		fatal + `connection requires a valid client certificate`:                                         0,
+		fatal + `no pg_hba.conf entry for host "10.0.0.2", user "u", database "postgres", no encryption`: 0,
+		fatal + `sorry, too many clients already`:                                                        0,
+	} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"hostname": "echo 10.0.0.2", "pg_isready": "exit 0",
+			// Over its socket everybody is let in.
+			"psql": `case "$1" in -h) [ "$SAID" ] || exit 0; echo "$SAID" >&2; exit 2 ;; esac`,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), s.args[0], s.args[1:]...)
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "SAID=" + said}
+		cmd.Stdin = strings.NewReader("second\n")
+		out, _ := cmd.CombinedOutput() // the exit code tells
+		if code := cmd.ProcessState.ExitCode(); code != want {
+			t.Errorf("%q: exit code %d, want %d\n%s", said, code, want, out)
+		}
 	}
 }
 
