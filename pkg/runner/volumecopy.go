@@ -206,9 +206,10 @@ func (c *volumeCopier) Restore(ctx context.Context, op plan.RestoreVolume, each 
 }
 
 // takeBack removes a volume that holds a part of its backup. One that was there
-// before stays, and so does its helper, which is the sign that it is not to be used.
+// before stays, and one whose data would, and so does its helper, which is the sign
+// that it is not to be used.
 func (c *volumeCopier) takeBack(ctx context.Context, helper string, op plan.RestoreVolume) error {
-	if !op.Made {
+	if !op.Made || op.Volume.KeepsData() {
 		c.partial = append(c.partial, op.Volume.Name)
 		return nil
 	}

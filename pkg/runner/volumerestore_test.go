@@ -296,51 +296,76 @@ func TestCutRestoreKeepsItsSign(t *testing.T) {
 	}
 }
 
-// An external volume is never removed, so one whose restore was cut is emptied by its
-// owner, and the next restore completes it.
-func TestCutRestoreOfExternalVolume(t *testing.T) {
-	const external = `
+// A volume whose data outlives its removal, since it is somebody else's or is only
+// mounted from elsewhere, is not used after a restore that was cut either. Its owner
+// empties it, and the next restore completes it.
+func TestCutRestoreOfDataThatStays(t *testing.T) {
+	const stack = `
 name: shop
 services:
   db: {image: db, volumes: ["data:/data"]}
-volumes: {data: {external: true, name: theirs}}
+volumes: {data: {%s}}
 `
-	e, dir := newEngine(), t.TempDir()
-	e.AddVolume("theirs", "")
-	e.FillVolume("theirs", map[string]string{"a": "1", "b": "2"})
-	r := runner.New(e)
-	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.BackupVolumes(t.Context(), "shop", runner.BackupOptions{Dir: dir}); err != nil {
-		t.Fatal(err)
-	}
-	e.FillVolume("theirs", nil)
-	e.FailWith(func(c enginetest.Call) error {
-		if c.Method == "WriteFolder" {
-			return errors.New("broken")
-		}
-		return nil
-	})
-	o := runner.RestoreOptions{From: dir}
-	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err == nil {
-		t.Fatal("no error")
-	}
-	e.FailWith(nil)
-	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); !errors.Is(err, plan.ErrKeepsData) {
-		t.Errorf("up on a part: %v", err)
-	}
-	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err == nil {
-		t.Error("a restore over a part of the data")
-	}
-	e.FillVolume("theirs", nil)
-	if _, err := r.RestoreVolumes(t.Context(), "shop", o); err != nil {
-		t.Errorf("after the volume was emptied: %v", err)
-	}
-	if _, err := r.Up(t.Context(), project(t, external), runner.UpOptions{}); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(map[string]string{"a": "1", "b": "2"}, e.VolumeContents("theirs")); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for _, test := range []struct {
+		name, volume, config string
+		// missing says that the restore makes the volume.
+		missing bool
+	}{
+		{name: "external", volume: "theirs", config: "external: true, name: theirs"},
+		{name: "mounted", volume: "shop_data", config: `driver_opts: {type: nfs, o: addr=10.0.0.9, device: ":/data"}`},
+		{name: "mounted anew", volume: "shop_data", config: `driver_opts: {type: nfs, o: addr=10.0.0.9, device: ":/data"}`, missing: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e, dir := newEngine(), t.TempDir()
+			e.AddVolume("theirs", "")
+			r, p := runner.New(e), project(t, fmt.Sprintf(stack, test.config))
+			all := map[string]string{"a": "1", "b": "2"}
+			e.FillVolume(test.volume, all)
+			if _, err := r.Up(t.Context(), p, runner.UpOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.BackupVolumes(t.Context(), "shop", runner.BackupOptions{Dir: dir}); err != nil {
+				t.Fatal(err)
+			}
+			if test.missing {
+				if _, err := r.Down(t.Context(), "shop", runner.DownOptions{Volumes: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e.FillVolume(test.volume, nil)
+			e.FailWith(func(c enginetest.Call) error {
+				if c.Method == "WriteFolder" {
+					return errors.New("broken")
+				}
+				return nil
+			})
+			o := runner.RestoreOptions{From: dir, Images: []string{"db"}}
+			if _, err := r.RestoreVolumes(t.Context(), "shop", o); err == nil {
+				t.Fatal("no error")
+			}
+			e.FailWith(nil)
+			upRefuses := func() {
+				t.Helper()
+				if _, err := r.Up(t.Context(), p, runner.UpOptions{}); !errors.Is(err, plan.ErrKeepsData) {
+					t.Errorf("up on a part: %v", err)
+				}
+			}
+			upRefuses()
+			var notEmpty *runner.NotEmptyError
+			if _, err := r.RestoreVolumes(t.Context(), "shop", o); !errors.As(err, &notEmpty) {
+				t.Errorf("a restore over a part of the data: %v", err)
+			}
+			upRefuses()
+			e.FillVolume(test.volume, nil)
+			if _, err := r.RestoreVolumes(t.Context(), "shop", o); err != nil {
+				t.Errorf("after the volume was emptied: %v", err)
+			}
+			if _, err := r.Up(t.Context(), p, runner.UpOptions{}); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(all, e.VolumeContents(test.volume)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

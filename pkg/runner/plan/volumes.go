@@ -75,7 +75,7 @@ func Restore(o state.Observed, volumes []state.VolumeSpec, opts VolumeOptions) (
 			before = append(before, p.add(RemoveContainer{Container: sign, Volumes: true}, "left by a run that was cut", needs...))
 		}
 		switch {
-		case v.External():
+		case v.External(), exists && seen.KeepsData():
 		case exists && len(signs) > 0:
 			remove := p.add(RemoveVolume{seen}, "holds a part of a backup only, since a restore was cut", before...)
 			made = p.add(CreateVolume{v}, "made anew", remove)
@@ -103,7 +103,7 @@ func checkRestore(o state.Observed, v state.VolumeSpec) error {
 		return problemf(ErrMissing, "volume %s is external and does not exist; `docker volume create %s` makes it", v.Name, v.Name)
 	case exists && !v.External() && seen.Project != o.Project:
 		return problemf(ErrConflict, "volume %s exists and %s; remove it, or restore into another project with -p", v.Name, owner(seen.Project))
-	case cut && !v.External() && len(users) > 0:
+	case cut && !v.External() && !seen.KeepsData() && len(users) > 0:
 		return problemf(ErrKeepsData, "volume %s holds a part of a backup only, since a restore was cut, and cannot be made anew while %s uses it: `stackctl down` first, then restore again", v.Name, strings.Join(users, ", "))
 	}
 	return nil

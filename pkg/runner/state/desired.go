@@ -58,6 +58,10 @@ type VolumeSpec struct {
 // External says that the volume is somebody else's; see [NetworkSpec.External].
 func (v VolumeSpec) External() bool { return bool(v.Config.External) }
 
+// KeepsData says that what is in the volume stays when the volume is removed; see
+// [Volume.KeepsData].
+func (v VolumeSpec) KeepsData() bool { return v.External() || v.Config.DriverOpts["device"] != "" }
+
 // Ref names the volume.
 func (v VolumeSpec) Ref() Ref { return Ref{KindVolume, v.Name} }
 

@@ -226,6 +226,10 @@ type Volume struct {
 	Labels map[string]string
 }
 
+// KeepsData says that what is in the volume stays when the volume is removed: it is only
+// mounted from elsewhere, from a folder or by NFS.
+func (v Volume) KeepsData() bool { return v.Options["device"] != "" }
+
 // Remnants are anonymous volumes of a container that is removed, or about to be, and
 // which the engine does not remove with it.
 type Remnants struct {

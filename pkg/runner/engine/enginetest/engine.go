@@ -645,8 +645,10 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 			}
 		}
 	}
+	if e.volumes[name].Options["device"] == "" { // else it is only mounted
+		delete(e.contents, name)
+	}
 	delete(e.volumes, name)
-	delete(e.contents, name)
 	return nil
 }
 
