@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -56,6 +57,12 @@ const lockWait = 10 * time.Minute
 
 // newRunner gives a runner that tells sink what happens.
 func (g *globalOptions) newRunner(e engine.Engine, sink event.Sink) *runner.Runner {
+	if _, err := g.app.CacheDir(); err != nil {
+		sink.Emit(event.Event{
+			Time: g.app.Now(), Kind: event.Warning,
+			Message: fmt.Sprintf("there is no folder for locks, so another command at work on the same stack would not be noticed: %v", err),
+		})
+	}
 	return runner.New(e, runner.WithEvents(sink), runner.WithClock(g.app.Now), runner.WithCache(g.cache()), runner.WithLockWait(lockWait))
 }
 
