@@ -36,8 +36,9 @@ type RestoreOptions struct {
 //
 // A restore that was cut leaves no volume that looks whole: one that was made for
 // it is removed, and when that was not possible, Up and Start refuse to use it. To
-// restore again completes it, once its owner has emptied a volume whose data stays: an
-// external one, or one that is mounted from elsewhere.
+// restore again completes it, without those volumes that are whole by then, and once
+// the owner of one whose data stays has emptied it: an external one, or one that is
+// mounted from elsewhere.
 //
 // The error is a *FailedError, an *InterruptedError, a *backup.DamagedError, a
 // *NotEmptyError, a *NoImageError, or wraps [ErrUnknownVolume], [plan.ErrConflict],
