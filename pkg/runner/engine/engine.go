@@ -79,7 +79,8 @@ type Mutator interface {
 	// is no error.
 	StartContainer(ctx context.Context, container string) error
 	// StopContainer sends the stop signal and kills after the grace period; nil
-	// for the container's own. One that does not run, or is gone, is no error.
+	// for the container's own. One that does not run, or is gone, is no error. An engine
+	// that is silent for longer than that is an *UnansweredError.
 	StopContainer(ctx context.Context, container string, grace *time.Duration) error
 	// RemoveContainer removes a stopped container, with volumes its anonymous
 	// volumes too. One that is gone is no error.

@@ -415,3 +415,31 @@ volumes: {data: {}}
 		}
 	}
 }
+
+// patient notes how long a stop may take.
+type patient struct {
+	*enginetest.Engine
+	bound time.Duration
+}
+
+func (p *patient) StopContainer(ctx context.Context, ref string, grace *time.Duration) error {
+	if end, bounded := ctx.Deadline(); bounded {
+		p.bound = time.Until(end)
+	}
+	return p.Engine.StopContainer(ctx, ref, grace)
+}
+
+// A container has all of its own grace period, which only the engine knows: an hour, for
+// a database that writes much.
+func TestStopTakesAsLongAsItMay(t *testing.T) {
+	e := &patient{Engine: enginetest.New()}
+	c := state.Container{ID: e.AddContainer(state.Container{Name: "shop-db-1"}), Name: "shop-db-1", State: "running"}
+	for _, grace := range []*time.Duration{nil, new(time.Duration)} {
+		x := &executor.Executor{Engine: e, Sink: event.Discard, Now: time.Now}
+		e.bound = 0
+		out := x.Run(t.Context(), &plan.Plan{Project: "shop", Nodes: []plan.Node{{ID: 1, Op: plan.StopContainer{Container: c, Grace: grace}}}})[0]
+		if out.Status != executor.Done || (e.bound != 0) != (grace != nil) {
+			t.Errorf("grace %v: %s, %v, bound by %s", grace, out.Status, out.Err, e.bound)
+		}
+	}
+}

@@ -278,9 +278,8 @@ func (r *run) removeUnused(ctx context.Context, volumes []string) (note string, 
 	return note, nil
 }
 
-// longestGrace bounds the stop of a container that sets its own grace period,
-// which a list does not tell, and the hooks before it.
-const longestGrace = 10 * time.Minute
+// longestHooks bounds the hooks before a stop.
+const longestHooks = 10 * time.Minute
 
 func (r *run) execStop(ctx context.Context, op plan.StopContainer) (string, error) {
 	if op.IfReplaced != "" && r.isKept(op.IfReplaced) {
@@ -295,18 +294,17 @@ func (r *run) execStop(ctx context.Context, op plan.StopContainer) (string, erro
 func (r *run) stop(ctx context.Context, c state.Container, grace *time.Duration, hooks []types.ServiceHook) error {
 	ctx = context.WithoutCancel(ctx)
 	if c.State == "running" && len(hooks) > 0 && !r.hasEnded(c.ID) {
-		ctx, cancel := context.WithTimeout(ctx, longestGrace)
+		ctx, cancel := context.WithTimeout(ctx, longestHooks)
 		defer cancel()
 		if err := r.hooks(ctx, "pre_stop", c.Name, c.ID, hooks); err != nil {
 			return err
 		}
 	}
-	bound := longestGrace
-	if grace != nil {
-		bound = *grace
+	if grace != nil { // else it is the container's own, which the engine knows
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, *grace+mutationTimeout)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound+mutationTimeout)
-	defer cancel()
 	began := time.Now()
 	if err := r.Engine.StopContainer(ctx, c.ID, grace); err != nil {
 		return err
@@ -330,6 +328,8 @@ const sigkilled = 137
 // tellKilled warns of a container that did not end by itself, and may have lost
 // what it had in hand.
 func (r *run) tellKilled(ctx context.Context, c state.Container, grace *time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, mutationTimeout)
+	defer cancel()
 	look, err := r.Engine.Inspect(ctx, c.ID)
 	if err != nil || look.State != "exited" || look.ExitCode != sigkilled || look.OOMKilled || look.StopSignal == "SIGKILL" {
 		return
