@@ -16,6 +16,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/internal/sensitive"
 )
 
 // diagnose finds all faults of a source that the loader has refused for its
@@ -290,11 +292,11 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 				Hint:    cmp.Or(required.Reason, "set it in the environment or in .env"),
 			})
 		case errors.As(err, &malformed):
-			d.report(Problem{
-				Path: path, Line: n.Line, Column: n.Column,
-				Message: fmt.Sprintf("%q is not a reference to a variable", malformed.Template),
-				Hint:    "write $$ for a dollar sign",
-			})
+			message := fmt.Sprintf("%q is not a reference to a variable", malformed.Template)
+			if sensitive.Mentions(path) || sensitive.Mentions(n.Value) {
+				message = "there is a $ that begins no reference to a variable"
+			}
+			d.report(Problem{Path: path, Line: n.Line, Column: n.Column, Message: message, Hint: "write $$ for a dollar sign"})
 			n.Value = ""
 			d.edited = true
 			return missing

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	yamlv4 "go.yaml.in/yaml/v4"
+
+	"github.com/stackctl/stackctl/internal/sensitive"
 )
 
 // marked is an error of the parser: where what it was in began, and where it was. It
@@ -92,8 +94,12 @@ func inWords(context, message string, began int, line []rune, column int) (what,
 	case strings.HasPrefix(message, "did not find expected ',' or"):
 		return fmt.Sprintf("the bracket that is opened in line %d is not closed, or a comma is missing", began), "close it"
 	case strings.HasPrefix(message, "unknown anchor"):
+		hint = "write the anchor before the alias; a text that begins with * needs quotes"
+		if sensitive.Mentions(before) { // a password may begin so
+			return "there is no anchor for this alias", hint
+		}
 		name := strings.TrimSuffix(strings.TrimPrefix(message, "unknown anchor '"), "' referenced")
-		return fmt.Sprintf("there is no anchor &%s for the alias *%s", name, name), "write the anchor before the alias; a text that begins with * needs quotes"
+		return fmt.Sprintf("there is no anchor &%s for the alias *%s", name, name), hint
 	}
 	return strings.TrimPrefix(context+": "+message, ": "), ""
 }
