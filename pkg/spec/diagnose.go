@@ -160,7 +160,7 @@ func (d *diagnosis) extends() {
 // and takes out those that have a fault: what they would bring is not known then.
 func (d *diagnosis) includes(ctx context.Context) {
 	for _, doc := range d.docs {
-		include := lookup(doc.root, "include")
+		include := valueOf(doc.root, "include")
 		if include == nil || include.Kind != yaml.SequenceNode {
 			continue
 		}
@@ -179,8 +179,8 @@ func (d *diagnosis) includes(ctx context.Context) {
 				d.edited, d.incomplete = true, true
 			}
 		}
-		if len(include.Content) == 0 {
-			d.cut(fault{place: &place{parent: doc.root, node: include}})
+		if written := lookup(doc.root, "include"); written != nil && len(include.Content) == 0 {
+			d.cut(fault{place: &place{parent: doc.root, node: written}})
 		}
 	}
 }
