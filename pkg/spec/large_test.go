@@ -26,6 +26,7 @@ var large = []struct {
 	{"a thousand with a missing variable", services(1000, "user: ${X:?}"), 0, "compose.yml:3:5: services.s0.user: required variable X has no value"},
 	{"a thousand with an undeclared network", services(1000, "networks: [gone]"), 0, `compose.yml:3:5: services.s0.networks.gone: network "gone" is not declared`},
 	{"a thousand that one anchor makes", anchored(1000), 1000, ""},
+	{"a range of 30 000 ports", services(1, `ports: ["10000-39999:10000-39999/udp"]`), 1, ""},
 	{"10 MB in one text", oneText(9 << 20), 1, ""},
 	{"10 MB of services", services(10<<20/85, "restart: always")[:10<<20], 0, "holds more than 100000 values"},
 	{"20 000 services, and no YAML behind them", services(20_000, "restart: always") + "  {", 0, "holds more than 100000 values"},
