@@ -284,7 +284,7 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 		var required *template.MissingRequiredError
 		var malformed *template.InvalidTemplateError
 		switch {
-		case errors.As(err, &required) && !slices.Contains(missing, required.Variable):
+		case errors.As(err, &required) && !slices.Contains(missing, required.Variable) && len(missing) < maxMissing:
 			missing = append(missing, required.Variable)
 			d.report(Problem{
 				Path: path, Line: n.Line, Column: n.Column,

@@ -65,6 +65,14 @@ func (s *source) survey(all bool) *survey {
 // that led to it.
 func (v *survey) visit(f *surveyed, content []byte, includes bool, trail []string) {
 	v.files = append(v.files, f)
+	if len(v.files) > maxFiles {
+		if own := v.files[v.own[len(v.own)-1]]; !own.refused {
+			v.refuse(own, Problem{
+				Message: fmt.Sprintf("includes or extends more than %d files", maxFiles), Hint: "include each file once",
+			})
+		}
+		return
+	}
 	if problem, known := v.refusals[f.name]; known {
 		v.refuse(f, problem)
 		return
@@ -88,11 +96,9 @@ func (v *survey) visit(f *surveyed, content []byte, includes bool, trail []strin
 		}
 		return
 	}
-	for _, doc := range docs {
-		if problem, found := excess(doc); found {
-			v.refuse(f, problem)
-			return
-		}
+	if problem, found := excess(docs); found {
+		v.refuse(f, problem)
+		return
 	}
 	f.docs = docs
 	trail = append(slices.Clone(trail), f.name)
