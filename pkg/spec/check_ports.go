@@ -24,7 +24,7 @@ type claim struct {
 // engine picks a free port is no conflict with another range, but it is with a
 // single port inside: the engine may have picked that one already.
 func (c *checker) ports() {
-	var claims []claim
+	claims := claimed{single: map[uint64][]int{}}
 	for _, name := range slices.Sorted(maps.Keys(c.project.Services)) {
 		service := c.project.Services[name]
 		if service.NetworkMode == "host" {
@@ -43,13 +43,54 @@ func (c *checker) ports() {
 				c.found(next.path, fmt.Sprintf("%d replicas cannot share the %d host ports %s", replicas, next.size(), next),
 					"publish a port for each of them, or none")
 			}
-			if taken := slices.IndexFunc(claims, next.conflicts); taken >= 0 {
-				c.found(next.path, fmt.Sprintf("host port %s is published by %s too", next, claims[taken].path),
-					"publish one of them on another port", claims[taken].path)
+			if taken := claims.firstAgainst(next); taken >= 0 {
+				c.found(next.path, fmt.Sprintf("host port %s is published by %s too", next, claims.all[taken].path),
+					"publish one of them on another port", claims.all[taken].path)
 			}
-			claims = append(claims, next)
+			claims.add(next)
 		}
 	}
+}
+
+// claimed are claims, found by their ports: one entry of a range such as
+// "10000-20000:10000-20000" makes ten thousand of them.
+type claimed struct {
+	all    []claim
+	single map[uint64][]int // places of claims of one port
+	ranges []int
+}
+
+func (c *claimed) add(next claim) {
+	at := len(c.all)
+	c.all = append(c.all, next)
+	if next.isSingle() {
+		c.single[next.first] = append(c.single[next.first], at)
+	} else {
+		c.ranges = append(c.ranges, at)
+	}
+}
+
+// firstAgainst gives the place of the first claim that conflicts with another one; -1
+// for none.
+func (c *claimed) firstAgainst(next claim) int {
+	first := -1
+	look := func(places []int) {
+		for _, at := range places {
+			if first >= 0 && at >= first {
+				return
+			}
+			if next.conflicts(c.all[at]) {
+				first = at
+			}
+		}
+	}
+	for port := next.first; port <= next.last; port++ {
+		look(c.single[port])
+	}
+	if next.isSingle() { // ranges do not conflict with each other
+		look(c.ranges)
+	}
+	return first
 }
 
 // claim returns what a port entry claims, false if that is nothing.

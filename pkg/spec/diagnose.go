@@ -16,6 +16,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
+
+	"github.com/stackctl/stackctl/internal/sensitive"
 )
 
 // diagnose finds all faults of a source that the loader has refused for its
@@ -158,7 +160,7 @@ func (d *diagnosis) extends() {
 // and takes out those that have a fault: what they would bring is not known then.
 func (d *diagnosis) includes(ctx context.Context) {
 	for _, doc := range d.docs {
-		include := lookup(doc.root, "include")
+		include := valueOf(doc.root, "include")
 		if include == nil || include.Kind != yaml.SequenceNode {
 			continue
 		}
@@ -177,8 +179,8 @@ func (d *diagnosis) includes(ctx context.Context) {
 				d.edited, d.incomplete = true, true
 			}
 		}
-		if len(include.Content) == 0 {
-			d.cut(fault{place: &place{parent: doc.root, node: include}})
+		if written := lookup(doc.root, "include"); written != nil && len(include.Content) == 0 {
+			d.cut(fault{place: &place{parent: doc.root, node: written}})
 		}
 	}
 }
@@ -282,7 +284,7 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 		var required *template.MissingRequiredError
 		var malformed *template.InvalidTemplateError
 		switch {
-		case errors.As(err, &required) && !slices.Contains(missing, required.Variable):
+		case errors.As(err, &required) && !slices.Contains(missing, required.Variable) && len(missing) < maxMissing:
 			missing = append(missing, required.Variable)
 			d.report(Problem{
 				Path: path, Line: n.Line, Column: n.Column,
@@ -290,11 +292,11 @@ func (d *diagnosis) substitute(path string, n *yaml.Node) (missing []string) {
 				Hint:    cmp.Or(required.Reason, "set it in the environment or in .env"),
 			})
 		case errors.As(err, &malformed):
-			d.report(Problem{
-				Path: path, Line: n.Line, Column: n.Column,
-				Message: fmt.Sprintf("%q is not a reference to a variable", malformed.Template),
-				Hint:    "write $$ for a dollar sign",
-			})
+			message := fmt.Sprintf("%q is not a reference to a variable", malformed.Template)
+			if sensitive.Mentions(path) || sensitive.Mentions(n.Value) {
+				message = "there is a $ that begins no reference to a variable"
+			}
+			d.report(Problem{Path: path, Line: n.Line, Column: n.Column, Message: message, Hint: "write $$ for a dollar sign"})
 			n.Value = ""
 			d.edited = true
 			return missing

@@ -3,6 +3,8 @@ package spec_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,6 +28,7 @@ var large = []struct {
 	{"a thousand with a missing variable", services(1000, "user: ${X:?}"), 0, "compose.yml:3:5: services.s0.user: required variable X has no value"},
 	{"a thousand with an undeclared network", services(1000, "networks: [gone]"), 0, `compose.yml:3:5: services.s0.networks.gone: network "gone" is not declared`},
 	{"a thousand that one anchor makes", anchored(1000), 1000, ""},
+	{"a range of 30 000 ports", services(1, `ports: ["10000-39999:10000-39999/udp"]`), 1, ""},
 	{"10 MB in one text", oneText(9 << 20), 1, ""},
 	{"10 MB of services", services(10<<20/85, "restart: always")[:10<<20], 0, "holds more than 100000 values"},
 	{"20 000 services, and no YAML behind them", services(20_000, "restart: always") + "  {", 0, "holds more than 100000 values"},
@@ -35,6 +38,11 @@ var large = []struct {
 	{"a million aliases", "x-a: &a {b: 1}\nx-b: [" + strings.Repeat("*a,", 1_000_000) + "*a]\n" + services(1, "restart: always"), 0, "the alias *a stands more than 2000 times"},
 	{"10 000 levels of lists", "x-a: " + strings.Repeat("[", 9_990) + strings.Repeat("]", 9_990) + "\n" + services(1, "restart: always"), 0, "is more than 200 levels deep"},
 	{"10 000 levels of mappings", "x-a: " + strings.Repeat("{a: ", 9_990) + "1" + strings.Repeat("}", 9_990) + "\n" + services(1, "restart: always"), 0, "is more than 200 levels deep"},
+	{"5000 levels of references", services(1, "user: "+strings.Repeat("${A:-", 5000)+"1"+strings.Repeat("}", 5000)), 0, "has references to variables that are more than 200 levels deep"},
+	{"300 variables in one text", services(1, "user: "+manyRequired(300)), 0, "required variable V0 has no value"},
+	{"two thousand documents", documents(2000, 1) + services(1, "restart: always"), 0, "has more than 200 documents"},
+	{"200 documents", documents(199, 1) + services(1, "restart: always"), 1, ""},
+	{"200 documents of 600 values", documents(199, 300) + services(1, "restart: always"), 0, "holds more than 100000 values"},
 	{"100 000 levels", "x-a: " + strings.Repeat("[", 100_000) + "\n", 0, "exceeded max depth"},
 	{"100 000 levels in one line", strings.Repeat("- ", 100_000) + "\n", 0, "exceeded max depth"},
 }
@@ -44,6 +52,25 @@ func services(n int, line string) string {
 	b.WriteString("services:\n")
 	for i := range n {
 		fmt.Fprintf(&b, "  s%d:\n    %s\n    image: nginx\n    environment: {A: b, C: \"${X-d}\"}\n    labels: {a: b}\n", i, line)
+	}
+	return b.String()
+}
+
+func documents(n, keys int) string {
+	var b strings.Builder
+	for i := range n {
+		for j := range keys {
+			fmt.Fprintf(&b, "x-%d-%d: 1\n", i, j)
+		}
+		b.WriteString("---\n")
+	}
+	return b.String()
+}
+
+func manyRequired(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "${V%d:?}", i)
 	}
 	return b.String()
 }
@@ -96,6 +123,24 @@ func TestLoadLarge(t *testing.T) {
 				t.Errorf("the first problem is %q, want %q", invalid.Problems[0], tt.fault)
 			}
 		})
+	}
+}
+
+// Files that include others, which include others, are few and many.
+func TestLoadManyIncludes(t *testing.T) {
+	dir := t.TempDir()
+	for level := range 20 {
+		text := fmt.Sprintf("include: [%d.yml, {path: %d.yml}]\n", level+1, level+1)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.yml", level)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "20.yml"), []byte("services: {web: {image: nginx}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := spec.Load(t.Context(), spec.LoadOptions{Files: []string{filepath.Join(dir, "0.yml")}})
+	if err == nil || !strings.Contains(err.Error(), "includes or extends more than 1000 files") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 const (
 	// maxBytes is the length of one file.
 	maxBytes = 10 << 20
-	// maxValues is the number of keys and values of one document, each counted as
+	// maxValues is the number of keys and values of one file, each counted as
 	// often as aliases repeat it. It is the limit that Docker Compose has for what
 	// is written, too.
 	maxValues = 100_000
@@ -22,7 +22,17 @@ const (
 	// maxUses is how often aliases may refer to one anchor: the loader compares each
 	// with all before it.
 	maxUses = 2_000
+	// maxDocuments is how many documents one file may have: the loader merges each with
+	// all before it.
+	maxDocuments = 200
+	// maxFiles is how many files may be included or extended, each counted as often as
+	// it is: two in each of twenty levels are a million.
+	maxFiles = 1_000
+	// maxMissing is how many variables that have no value are told of one text.
+	maxMissing = 20
 )
+
+var tooMany = fmt.Sprintf("holds more than %d values, those that aliases repeat included", maxValues)
 
 // unreadable says why a text cannot be a compose file at all; false for one that
 // may be.
@@ -54,6 +64,12 @@ func unreadable(text []byte) (Problem, bool) {
 		p := Problem{Message: "is not UTF-8 text: there is a NUL byte", Hint: hint}
 		p.Line, p.Column = lineAndColumn(text, at)
 		return p, true
+	}
+	// The first one needs no mark.
+	if bytes.Count(text, []byte("\n---")) >= maxDocuments {
+		return Problem{
+			Message: fmt.Sprintf("has more than %d documents", maxDocuments), Hint: "write the services below one key services, or several files",
+		}, true
 	}
 	return Problem{}, false
 }
@@ -103,12 +119,7 @@ func excessive(text []byte) (Problem, bool) {
 		return Problem{}, false
 	}
 	docs, _ := parse(text[:cut]) // what is cut may be wrong: the whole is parsed then
-	for _, doc := range docs {
-		if problem, found := excess(doc); found {
-			return problem, true
-		}
-	}
-	return Problem{}, false
+	return excess(docs)
 }
 
 // prefix gives the length of the lines that hold so many keys and entries, judged by
@@ -127,14 +138,19 @@ func prefix(text []byte, values int) int {
 	return len(text)
 }
 
-// excess says which limit a document passes; false for one that keeps them.
-func excess(root *yaml.Node) (Problem, bool) {
+// excess says which limit the documents of a file pass; false for those that keep them.
+func excess(docs []*yaml.Node) (Problem, bool) {
 	m := measure{known: map[*yaml.Node]extent{}, uses: map[*yaml.Node]int{}}
-	m.of(root)
-	if m.fault == nil {
-		return Problem{}, false
+	values := 0
+	for _, doc := range docs {
+		if values += m.of(doc).values; values > maxValues {
+			m.found(doc, tooMany, "divide it into several projects")
+		}
+		if m.fault != nil {
+			return *m.fault, true
+		}
 	}
-	return *m.fault, true
+	return Problem{}, false
 }
 
 // extent is how many values a node holds, and in how many levels.
@@ -154,6 +170,9 @@ func (m *measure) of(n *yaml.Node) extent {
 	}
 	m.known[n] = extent{}
 	all := extent{values: 1, levels: 1}
+	if n.Kind == yaml.ScalarNode && nested(n.Value) > maxDepth {
+		m.found(n, fmt.Sprintf("has references to variables that are more than %d levels deep", maxDepth), "write them with fewer levels")
+	}
 	for _, child := range n.Content {
 		to := child
 		if child.Kind == yaml.AliasNode {
@@ -169,7 +188,7 @@ func (m *measure) of(n *yaml.Node) extent {
 		all = extent{values: all.values + one.values, levels: max(all.levels, one.levels+1)}
 		switch {
 		case all.values > maxValues:
-			m.found(child, fmt.Sprintf("holds more than %d values, those that aliases repeat included", maxValues),
+			m.found(child, tooMany,
 				"divide it into several projects, and repeat less by aliases")
 		case all.levels > maxDepth:
 			m.found(child, fmt.Sprintf("is more than %d levels deep", maxDepth), "write it with fewer levels")
@@ -180,6 +199,21 @@ func (m *measure) of(n *yaml.Node) extent {
 	}
 	m.known[n] = all
 	return all
+}
+
+// nested is how many references to variables in a text are within one another.
+func nested(text string) int {
+	depth, deepest := 0, 0
+	for i, c := range []byte(text) {
+		switch {
+		case c == '{' && i > 0 && text[i-1] == '$':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' && depth > 0:
+			depth--
+		}
+	}
+	return deepest
 }
 
 func (m *measure) found(at *yaml.Node, message, hint string) {

@@ -65,6 +65,14 @@ func (s *source) survey(all bool) *survey {
 // that led to it.
 func (v *survey) visit(f *surveyed, content []byte, includes bool, trail []string) {
 	v.files = append(v.files, f)
+	if len(v.files) > maxFiles {
+		if own := v.files[v.own[len(v.own)-1]]; !own.refused {
+			v.refuse(own, Problem{
+				Message: fmt.Sprintf("includes or extends more than %d files", maxFiles), Hint: "include each file once",
+			})
+		}
+		return
+	}
 	if problem, known := v.refusals[f.name]; known {
 		v.refuse(f, problem)
 		return
@@ -88,16 +96,14 @@ func (v *survey) visit(f *surveyed, content []byte, includes bool, trail []strin
 		}
 		return
 	}
-	for _, doc := range docs {
-		if problem, found := excess(doc); found {
-			v.refuse(f, problem)
-			return
-		}
+	if problem, found := excess(docs); found {
+		v.refuse(f, problem)
+		return
 	}
 	f.docs = docs
 	trail = append(slices.Clone(trail), f.name)
 	for _, doc := range docs {
-		if include := lookup(doc, "include"); includes && include != nil {
+		if include := valueOf(doc, "include"); includes && include != nil {
 			for i, entry := range include.Content {
 				v.include(f, fmt.Sprintf("include[%d]", i), entry, trail)
 			}
@@ -114,6 +120,28 @@ func (v *survey) visit(f *surveyed, content []byte, includes bool, trail []strin
 	}
 }
 
+// valueOf gives what stands under a key of a mapping, or else of one that a merge key
+// adds to it; for an alias, what it refers to. Nil for nothing.
+func valueOf(mapping *yaml.Node, key string) *yaml.Node {
+	mapping = unaliased(mapping)
+	if value := lookup(mapping, key); value != nil {
+		return unaliased(value)
+	}
+	for _, behind := range merged(&place{}, mapping) {
+		if value := valueOf(behind.node, key); value != nil {
+			return value
+		}
+	}
+	return nil
+}
+
+func unaliased(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
 // include follows one entry of include.
 func (v *survey) include(f *surveyed, path string, entry *yaml.Node, trail []string) {
 	names := f.texts(entry, "path")
@@ -121,7 +149,7 @@ func (v *survey) include(f *surveyed, path string, entry *yaml.Node, trail []str
 		return
 	}
 	dir := filepath.Dir(absolute(f.dir, names[0]))
-	if given := f.texts(entry, "project_directory"); entry.Kind == yaml.MappingNode && len(given) == 1 {
+	if given := f.texts(entry, "project_directory"); unaliased(entry).Kind == yaml.MappingNode && len(given) == 1 {
 		dir = absolute(f.dir, given[0])
 	}
 	var first *surveyed
@@ -193,8 +221,9 @@ func (v *survey) missing(f *surveyed, path string, at *yaml.Node, name string, e
 // texts gives what stands in an entry under a key, or in its place: one text or a
 // list of them. None where a variable in it has no value.
 func (f *surveyed) texts(entry *yaml.Node, key string) []string {
+	entry = unaliased(entry)
 	if entry.Kind == yaml.MappingNode {
-		if entry = lookup(entry, key); entry == nil {
+		if entry = valueOf(entry, key); entry == nil {
 			return nil
 		}
 	}
@@ -204,6 +233,7 @@ func (f *surveyed) texts(entry *yaml.Node, key string) []string {
 	}
 	var out []string
 	for _, n := range all {
+		n = unaliased(n)
 		text, err := quietly(n.Value, (&types.ConfigDetails{Environment: f.env}).LookupEnv)
 		if n.Kind != yaml.ScalarNode || err != nil || text == "" {
 			return nil
@@ -218,7 +248,7 @@ func (f *surveyed) texts(entry *yaml.Node, key string) []string {
 // already.
 func (f *surveyed) included(entry *yaml.Node, dir string) (map[string]string, []string) {
 	var files []string
-	if entry.Kind == yaml.MappingNode {
+	if unaliased(entry).Kind == yaml.MappingNode {
 		for _, name := range f.texts(entry, "env_file") {
 			files = append(files, absolute(f.dir, name))
 		}

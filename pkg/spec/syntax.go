@@ -8,10 +8,14 @@ import (
 	"unicode/utf8"
 
 	yamlv4 "go.yaml.in/yaml/v4"
+
+	"github.com/stackctl/stackctl/internal/sensitive"
 )
 
-// marked is an error of the parser: where it was, and where what it was in began.
-var marked = regexp.MustCompile(`^yaml: (?:(.*?) at (line (\d+)(?:, column (\d+))?): )?(?:line (\d+)(?:, column (\d+))?: )?(.*)$`)
+// marked is an error of the parser: where what it was in began, and where it was. It
+// calls the first line, which it counts as 0, unknown.
+var marked = regexp.MustCompile(`^yaml: (?:(.*?) at (?:line (\d+)(?:, column (\d+))?|<unknown position>): )?` +
+	`(?:(?:line (\d+)(?:, column (\d+))?|<unknown position>): )?(.*)$`)
 
 // unprintable is an error of the reader, and the byte that it stopped at.
 var unprintable = regexp.MustCompile(`^yaml: offset (\d+): (.*)$`)
@@ -36,10 +40,10 @@ func syntax(text []byte) (Problem, bool) {
 	if m == nil {
 		return Problem{Message: "not YAML: " + oneLine(err.Error())}, true
 	}
-	context, message := m[1], m[7]
-	began, line, column := number(m[3]), number(m[5]), number(m[6])
+	context, message := m[1], m[6]
+	began, line, column := number(m[2]), number(m[4]), number(m[5])
 	if line == 0 {
-		line, column = began, number(m[4])
+		line, column = began, number(m[3])
 	}
 	if strings.HasPrefix(context, "while parsing") || context == "" && strings.HasPrefix(message, "did not find") {
 		line, began = line+1, began+1 // the parser, other than the scanner, counts from 0
@@ -47,52 +51,66 @@ func syntax(text []byte) (Problem, bool) {
 	if lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"); line > len(lines) {
 		line, column = len(lines), utf8.RuneCountInString(lines[len(lines)-1])+1 // the end
 	}
-	column = max(column, 1)
+	line, column = max(line, 1), max(column, 1)
 	if strings.HasPrefix(message, "unknown anchor") {
 		column--
 	}
 	p := Problem{Line: line, Column: column}
-	p.Message, p.Hint = inWords(context, message, began, characterAt(text, line, column))
+	p.Message, p.Hint = inWords(context, message, began, lineOf(text, line), column)
 	p.Message = "not YAML: " + p.Message
 	return p, true
 }
 
-// inWords says what the parser's words mean in a compose file. The character is
-// the one that it stopped at; 0 for the end.
-func inWords(context, message string, began int, c rune) (what, hint string) {
+// inWords says what the parser's words mean in a compose file. It stopped at the column
+// of the line.
+func inWords(context, message string, began int, line []rune, column int) (what, hint string) {
+	var c rune // 0 for the end
+	if column <= len(line) {
+		c = line[column-1]
+	}
+	before := string(line[:min(column-1, len(line))])
 	switch {
 	case c == '\t' && strings.HasPrefix(message, "found character that cannot start"),
 		strings.HasPrefix(message, "found a tab character"):
 		return "there is a tab, and YAML takes no tabs for indentation", "use spaces"
 	case strings.HasPrefix(message, "found character that cannot start"):
 		return fmt.Sprintf("a value cannot begin with %q", c), "put the value in quotes"
+	case strings.HasPrefix(message, "found incompatible YAML document"):
+		return "the line that begins with %YAML asks for a version which is not read here", "remove the line"
 	case strings.HasPrefix(message, "mapping values are not allowed"):
 		return "there is a colon where no key can be", "indent the keys of one mapping alike, and put a value with a colon in quotes"
 	case strings.HasPrefix(message, "did not find expected key"), strings.HasPrefix(message, "did not find expected '-' indicator"):
+		if strings.Trim(before, " -") != "" {
+			return "the value ends before this", "put all of it in one pair of quotes; within single quotes, ' is written twice"
+		}
 		return fmt.Sprintf("the indentation fits nothing above, since line %d", began), "indent what belongs together alike"
 	case strings.HasPrefix(message, "could not find expected ':'"):
 		return fmt.Sprintf("there is no colon after the key in line %d", began), "write `key: value`"
+	case strings.HasPrefix(message, "found unknown escape"), strings.HasPrefix(message, "did not find expected hexdecimal"),
+		strings.HasPrefix(message, "found invalid Unicode character escape"):
+		return "there is a \\ in double quotes that begins no escape", `write \\, or use single quotes`
 	case strings.HasPrefix(context, "while scanning a quoted scalar"):
 		return fmt.Sprintf("the quotes that are opened in line %d are not closed", began), "close them"
 	case strings.HasPrefix(message, "did not find expected ',' or"):
 		return fmt.Sprintf("the bracket that is opened in line %d is not closed, or a comma is missing", began), "close it"
 	case strings.HasPrefix(message, "unknown anchor"):
+		hint = "write the anchor before the alias; a text that begins with * needs quotes"
+		if sensitive.Mentions(before) { // a password may begin so
+			return "there is no anchor for this alias", hint
+		}
 		name := strings.TrimSuffix(strings.TrimPrefix(message, "unknown anchor '"), "' referenced")
-		return fmt.Sprintf("there is no anchor &%s for the alias *%s", name, name), "write the anchor before the alias; a text that begins with * needs quotes"
+		return fmt.Sprintf("there is no anchor &%s for the alias *%s", name, name), hint
 	}
 	return strings.TrimPrefix(context+": "+message, ": "), ""
 }
 
-func characterAt(text []byte, line, column int) rune {
+// lineOf gives a line of a text, counted from 1.
+func lineOf(text []byte, line int) []rune {
 	lines := strings.SplitN(string(text), "\n", line+1)
-	if line < 1 || line > len(lines) {
-		return 0
+	if line > len(lines) {
+		return nil
 	}
-	runes := []rune(strings.TrimPrefix(lines[line-1], "\uFEFF"))
-	if column > len(runes) {
-		return 0
-	}
-	return runes[column-1]
+	return []rune(strings.TrimPrefix(lines[line-1], "\uFEFF"))
 }
 
 func number(digits string) int {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/template"
 
 	"github.com/stackctl/stackctl/internal/sensitive"
 	"github.com/stackctl/stackctl/pkg/spec"
@@ -75,7 +76,7 @@ func (g *globalOptions) readVariables(dir string, files []string, needed ...stri
 			line, what := spec.EnvFileFault(err)
 			return nil, &envFileError{file: name, line: line, err: errors.New(what)}
 		}
-		if err := checkPrivate(path, name, content, values); err != nil {
+		if err := checkPrivate(path, name, content); err != nil {
 			return nil, err
 		}
 		g.warnOfReferences(name, unset)
@@ -94,7 +95,7 @@ func (g *globalOptions) checkIncluded(files []string) error {
 		if err != nil {
 			continue // the loader says so
 		}
-		if err := checkPrivate(path, shown(g.app.Dir, path), content, nil); err != nil {
+		if err := checkPrivate(path, shown(g.app.Dir, path), content); err != nil {
 			return err
 		}
 	}
@@ -114,17 +115,15 @@ func (g *globalOptions) warnOfReferences(file string, unset []spec.EnvReference)
 }
 
 // checkPrivate refuses a file that holds a secret and that others may read. A pipe is
-// nobody else's, and Windows has no such bits. The values are those of the file with
-// all that it refers to.
-func checkPrivate(path, name string, content []byte, values map[string]string) error {
+// nobody else's, and Windows has no such bits.
+func checkPrivate(path, name string, content []byte) error {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" || !info.Mode().IsRegular() || info.Mode().Perm()&0o044 == 0 {
 		return nil //nolint:nilerr // what cannot be read has been told of
 	}
-	// What comes from elsewhere is not in the file.
-	held, err := dotenv.ParseWithLookup(bytes.NewReader(content), func(string) (string, bool) { return "", true })
-	if err == nil { // not so for a variable that must not be empty
-		values = held
+	values, err := ownValues(content)
+	if err != nil {
+		return nil //nolint:nilerr // what cannot be parsed is told of, too
 	}
 	for _, variable := range slices.Sorted(maps.Keys(values)) {
 		if sensitive.Holds(variable, values[variable]) {
@@ -135,6 +134,25 @@ func checkPrivate(path, name string, content []byte, values map[string]string) e
 		}
 	}
 	return nil
+}
+
+// ownValues parses a file with variables without what comes from elsewhere, which is
+// not in the file. What must not be empty is 1, which is no secret either.
+func ownValues(content []byte) (map[string]string, error) {
+	needed := map[string]bool{}
+	for {
+		values, err := dotenv.ParseWithLookup(bytes.NewReader(content), func(name string) (string, bool) {
+			if needed[name] {
+				return "1", true
+			}
+			return "", true
+		})
+		var missing *template.MissingRequiredError
+		if !errors.As(err, &missing) || needed[missing.Variable] {
+			return values, err
+		}
+		needed[missing.Variable] = true
+	}
 }
 
 // shellWord writes a path as a shell reads it.
