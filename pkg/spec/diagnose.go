@@ -371,7 +371,7 @@ func (d *diagnosis) reduce(ctx context.Context, cause error) *types.Project {
 			}
 			cut = d.cut(f) || cut
 		}
-		if !cut && followed {
+		if len(d.problems) > maxTold || !cut && followed {
 			break
 		}
 		if !cut {

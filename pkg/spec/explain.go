@@ -267,6 +267,9 @@ func (d *diagnosis) circle(steps [][]string) []fault {
 func (d *diagnosis) search(key string, objection func(*yaml.Node) string) []fault {
 	var faults []fault
 	test := func(path string) {
+		if len(faults) > maxTold {
+			return
+		}
 		if place := d.find(path); place != nil {
 			if message := objection(place.node); message != "" {
 				faults = append(faults, fault{Problem: Problem{Path: place.path, Message: message}, place: place})
