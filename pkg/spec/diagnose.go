@@ -105,6 +105,8 @@ func (d *diagnosis) keys(file string, n *yaml.Node, path string) {
 			p.Message, p.Hint = "the key is "+described(key)+", and has to be text", "put it in quotes"
 		case value.ShortTag() == "!!float" && isEndless(value.Value):
 			p.Message = "is no number that anything can be set to"
+		case tag == "!!merge" && !isMergeable(value):
+			p.Message, p.Hint = "adds what is no mapping", "name a mapping by its alias, or a list of such"
 		case twice:
 			p.Message, p.Hint = fmt.Sprintf("is there already, in line %d", line), "keep one of them"
 		default:
@@ -117,6 +119,15 @@ func (d *diagnosis) keys(file string, n *yaml.Node, path string) {
 		d.edited = true
 		i -= 2
 	}
+}
+
+// isMergeable says that a value can stand under a merge key.
+func isMergeable(value *yaml.Node) bool {
+	value = unaliased(value)
+	if value.Kind == yaml.SequenceNode {
+		return !slices.ContainsFunc(value.Content, func(n *yaml.Node) bool { return unaliased(n).Kind != yaml.MappingNode })
+	}
+	return value.Kind == yaml.MappingNode
 }
 
 // isEndless says of a number that it is infinite, or none.
@@ -360,7 +371,7 @@ func (d *diagnosis) reduce(ctx context.Context, cause error) *types.Project {
 			}
 			cut = d.cut(f) || cut
 		}
-		if !cut && followed {
+		if len(d.problems) > maxTold || !cut && followed {
 			break
 		}
 		if !cut {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/compose-spec/compose-go/v2/format"
 	"github.com/compose-spec/compose-go/v2/types"
 	"gopkg.in/yaml.v3"
 )
@@ -38,6 +39,7 @@ var (
 	parsingNumber   = regexp.MustCompile(`^strconv\.\w+: parsing ("[^"]*"): .*$`)
 	parsingDuration = regexp.MustCompile(`^time: (?:invalid duration|missing unit in duration|unknown unit "[^"]*" in duration) ("[^"]*")$`)
 	unconvertible   = regexp.MustCompile(`^expected type '(string|bool|int|uint\d*|int\d+|float\d+)', got unconvertible type '(string|bool|int|float64|time\.Time|map\[string\]interface \{\}|\[\]interface \{\})'$`)
+	unexpected      = regexp.MustCompile(`^unexpected type (string|bool|int|float64|time\.Time|map\[string\]interface \{\}|\[\]interface \{\})$`)
 	negative        = regexp.MustCompile(`^cannot parse value as 'u?int\d*': (-\d+) overflows u?int$`)
 	inEnvFile       = regexp.MustCompile(`(?s)^failed to read (.*?): ((?:line \d+|Invalid template): .*)$`)
 	mappingKeyIndex = regexp.MustCompile(`\[([^\]]*[^\]0-9][^\]]*)\]`)
@@ -158,6 +160,9 @@ func (d *diagnosis) at(path, message, hint string) []fault {
 			f.Hint = "put it in quotes"
 		}
 	}
+	if m := unexpected.FindStringSubmatch(f.Message); m != nil { // an entry of a list that stands for a mapping
+		f.Message, f.Hint = "must be text, but is "+goTypeWords[m[1]], "write NAME=value"
+	}
 	f.Message = negative.ReplaceAllString(f.Message, "cannot be negative, but is $1")
 	f.Message = parsingDuration.ReplaceAllString(f.Message, "$1 is not a duration")
 	if f.place = d.find(path); f.place != nil {
@@ -204,26 +209,44 @@ func (d *diagnosis) file(key, missing string) []fault {
 	})
 }
 
-// unparsed finds the port that an error without a place comes from, and the others
-// that are none either.
-func (d *diagnosis) unparsed(err error) []fault {
-	known := false
-	faults := d.search("ports", func(n *yaml.Node) string {
-		if n.Kind != yaml.ScalarNode {
-			return ""
+// shortForms are the entries of which the loader's errors do not say where they are.
+var shortForms = []struct {
+	key, kind string
+	parse     func(text string) error
+}{
+	{"ports", "port", func(text string) error { _, err := types.ParsePortConfig(text); return err }},
+	{"volumes", "volume", func(text string) error { _, err := format.ParseVolume(text); return err }},
+	{"devices", "device", func(text string) error {
+		if strings.Count(text, ":") > 2 {
+			return errors.New("confusing device mapping, please use long syntax: " + text)
 		}
-		text, _ := quietly(n.Value, d.variable)
-		_, fault := types.ParsePortConfig(text)
-		if fault == nil {
-			return ""
-		}
-		known = known || fault.Error() == err.Error()
-		return fmt.Sprintf("%q is not a port: %v", text, fault)
-	})
-	if !known {
 		return nil
+	}},
+}
+
+// unparsed finds the entry that an error without a place comes from, and the others of
+// its key that cannot be parsed either.
+func (d *diagnosis) unparsed(err error) []fault {
+	for _, form := range shortForms {
+		known := false
+		faults := d.search(form.key, func(n *yaml.Node) string {
+			if n.Kind != yaml.ScalarNode {
+				return ""
+			}
+			text, _ := quietly(n.Value, d.variable)
+			fault := form.parse(text)
+			if fault == nil {
+				return ""
+			}
+			known = known || fault.Error() == err.Error()
+			reason := strings.TrimSuffix(strings.TrimPrefix(fault.Error(), "invalid spec: "+text+": "), ": "+text)
+			return fmt.Sprintf("%q is not a %s: %s", text, form.kind, reason)
+		})
+		if known {
+			return faults
+		}
 	}
-	return faults
+	return nil
 }
 
 // circle explains services that extend one another; steps hold their names and files.
@@ -244,6 +267,9 @@ func (d *diagnosis) circle(steps [][]string) []fault {
 func (d *diagnosis) search(key string, objection func(*yaml.Node) string) []fault {
 	var faults []fault
 	test := func(path string) {
+		if len(faults) > maxTold {
+			return
+		}
 		if place := d.find(path); place != nil {
 			if message := objection(place.node); message != "" {
 				faults = append(faults, fault{Problem: Problem{Path: place.path, Message: message}, place: place})

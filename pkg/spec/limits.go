@@ -28,6 +28,9 @@ const (
 	// maxFiles is how many files may be included or extended, each counted as often as
 	// it is: two in each of twenty levels are a million.
 	maxFiles = 1_000
+	// maxTold is how many faults are told: finding the place of each looks through what
+	// is around it.
+	maxTold = 2_000
 	// maxMissing is how many variables that have no value are told of one text.
 	maxMissing = 20
 )

@@ -123,6 +123,9 @@ func (s *source) refused(ctx context.Context) error {
 
 // invalid gives problems as an error, with their positions.
 func (s *source) invalid(problems []Problem) error {
+	if len(problems) > maxTold {
+		problems = append(slices.Clone(problems[:maxTold]), more)
+	}
 	return &ValidationError{Problems: s.locate(problems)}
 }
 

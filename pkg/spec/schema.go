@@ -86,6 +86,9 @@ func (d *diagnosis) violationsIn(root *yaml.Node, find func([]string) *place) []
 	var invalid *jsonschema.ValidationError
 	if errors.As(compiled.Validate(tree), &invalid) {
 		for _, leaf := range leaves(invalid) {
+			if len(faults) > maxTold {
+				break
+			}
 			faults = append(faults, violation(leaf, find)...)
 		}
 	}
@@ -178,7 +181,7 @@ func violation(e *jsonschema.ValidationError, find func([]string) *place) []faul
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		var faults []fault
-		for _, key := range k.Properties {
+		for _, key := range k.Properties[:min(len(k.Properties), maxTold+1)] {
 			faults = append(faults, unknownKey(find, e.InstanceLocation, key, knownKeys(e.SchemaURL))...)
 		}
 		return faults

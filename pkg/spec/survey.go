@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -154,8 +155,8 @@ func (v *survey) include(f *surveyed, path string, entry *yaml.Node, trail []str
 	}
 	var first *surveyed
 	env, envFiles := f.included(entry, dir)
-	for _, name := range names {
-		name = absolute(f.dir, name)
+	for _, written := range names {
+		name := absolute(f.dir, written)
 		next := &surveyed{name: name, dir: dir, env: env, envFiles: envFiles}
 		if first == nil {
 			first = next
@@ -175,7 +176,7 @@ func (v *survey) include(f *surveyed, path string, entry *yaml.Node, trail []str
 		}
 		content, err := os.ReadFile(name)
 		if err != nil {
-			v.missing(f, path, entry, name, err)
+			v.missing(f, path, entry, written, err)
 			continue
 		}
 		v.visit(next, content, true, trail)
@@ -198,7 +199,7 @@ func (v *survey) extend(f *surveyed, path string, extends *yaml.Node, trail []st
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		v.missing(f, path, lookup(extends, "file"), name, err)
+		v.missing(f, path, lookup(extends, "file"), names[0], err)
 		return
 	}
 	next := &surveyed{name: name, dir: filepath.Dir(name), env: f.env, extends: true}
@@ -206,16 +207,23 @@ func (v *survey) extend(f *surveyed, path string, extends *yaml.Node, trail []st
 	v.visit(next, content, false, trail)
 }
 
-// missing adds that a file which another one names cannot be read.
-func (v *survey) missing(f *surveyed, path string, at *yaml.Node, name string, err error) {
+// onNetwork is what Docker Compose can get from the network. There may be a password in
+// it.
+var onNetwork = regexp.MustCompile(`^(?:[a-z][a-z0-9+]*://|git@)`)
+
+// missing adds that a file which another one names, as it is written there, cannot be
+// read.
+func (v *survey) missing(f *surveyed, path string, at *yaml.Node, written string, err error) {
+	p := Problem{Path: path, Line: at.Line, Column: at.Column, Hint: "correct the path, or write the file"}
 	var reason *os.PathError
 	if errors.As(err, &reason) {
 		err = reason.Err
 	}
-	v.found(f, Problem{
-		Path: path, Line: at.Line, Column: at.Column, Hint: "correct the path, or write the file",
-		Message: fmt.Sprintf("cannot read %s: %v", relative(f.dir, []string{name})[0], err),
-	})
+	p.Message = fmt.Sprintf("cannot read %s: %v", relative(f.dir, []string{absolute(f.dir, written)})[0], err)
+	if onNetwork.MatchString(written) {
+		p.Message, p.Hint = "names a file on the network, and only files of this machine are read", "fetch it first, and name the copy"
+	}
+	v.found(f, p)
 }
 
 // texts gives what stands in an entry under a key, or in its place: one text or a
