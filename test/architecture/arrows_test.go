@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/stackctl":                    {"cmd/stackctl/internal/cli"},
 	"cmd/stackctl/internal/cli":       {"", "internal/sensitive", "cmd/stackctl/internal/display", "pkg/spec", "pkg/spec/render/...", "pkg/spec/safety", "pkg/runner", "pkg/runner/backup", "pkg/runner/bundle", "pkg/runner/engine", "pkg/runner/engine/docker", "pkg/runner/event", "pkg/runner/plan", "pkg/runner/state", "templates"},
 	"cmd/stackctl/internal/display":   {"pkg/runner/event", "pkg/runner/plan"},
-	"pkg/spec":                        {"internal/nearest", "pkg/internal/memory", "pkg/spec/render/compose", "pkg/spec/safety"},
+	"pkg/spec":                        {"internal/nearest", "internal/sensitive", "pkg/internal/memory", "pkg/spec/render/compose", "pkg/spec/safety"},
 	"pkg/spec/safety":                 {"internal/dockerignore", "internal/nearest", "internal/sensitive"},
 	"pkg/spec/render/compose":         {},
 	"pkg/spec/render/gosource":        {"pkg/spec/render/compose", "pkg/spec/safety"},
