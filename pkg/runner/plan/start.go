@@ -43,7 +43,8 @@ type StartOptions struct {
 
 // Start decides which of the containers that are there have to be started, each
 // after what it depends on. It works from labels alone. What has done its work,
-// for others that wait for its completion, is started only when it is named.
+// for others that wait for its completion, is started only when it is named. What runs
+// in the network of one that starts has lost it, and stops and starts with that one.
 func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 	g := dependencies(o.Containers)
 	if err := errors.Join(checkStartable(o, g, opts.Services), checkRestores(o)); err != nil {
@@ -58,27 +59,42 @@ func Start(o state.Observed, opts StartOptions) (*Plan, error) {
 		return chosen[c.Service] && (c.State == "paused" || !c.Running() && !s.isDone(c, opts.Services))
 	}
 	var startable []state.Container
+	causes := map[string]string{} // of starts, by id
 	for _, c := range o.Containers {
 		if starts(c) {
 			s.need(c)
 			startable = append(startable, c)
+			causes[c.ID] = "is " + c.State
 		}
 	}
 	if err := checkComplete(startable); err != nil {
 		return nil, err
 	}
+	for _, c := range o.Containers {
+		for _, other := range startable {
+			if c.State == "running" && other.State != "paused" && sharesNetwork(c, other) {
+				s.need(c)
+				causes[c.ID] = "restarts with " + other.Service
+				s.stopped[c.ID] = s.plan.add(StopContainer{Container: c, Hooks: opts.Hooks[c.Service].PreStop}, causes[c.ID])
+				break
+			}
+		}
+	}
 	for _, c := range s.ordered(g) {
-		if !chosen[c.Service] {
-			continue
+		switch {
+		case causes[c.ID] != "":
+			s.start(c, causes[c.ID], opts.Wait)
+		case chosen[c.Service]:
+			s.runs(c, opts.Wait)
 		}
-		if starts(c) {
-			s.start(c, "is "+c.State, opts.Wait)
-			continue
-		}
-		s.runs(c, opts.Wait)
 	}
 	s.warnMissing(g)
 	return s.plan, nil
+}
+
+// sharesNetwork says that a container lives in the network of another one.
+func sharesNetwork(c, other state.Container) bool {
+	return c.ID != other.ID && (c.SharesNetwork == other.ID || c.SharesNetwork == other.Name)
 }
 
 // checkStartable refuses a start of what is not there.

@@ -2,6 +2,8 @@ package plan_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +190,45 @@ warning: service migrate, which others depend on, has no container; `+"`stackctl
 	}
 	if _, err := plan.Start(state.Observed{Project: "shop"}, plan.StartOptions{}); !errors.Is(err, plan.ErrNoContainer) {
 		t.Errorf("empty project: %v", err)
+	}
+}
+
+// What runs in the network of a container that was stopped has none any more when that
+// one starts again, so it starts again, too; in that of a paused one nothing is lost.
+func TestStartTakesWhatSharesTheNetwork(t *testing.T) {
+	t.Parallel()
+	o := settled(desired(t, `
+name: shop
+services:
+  vpn: {image: vpn}
+  web: {image: web, network_mode: "service:vpn"}
+  other: {image: other, depends_on: [vpn]}
+`))
+	vpn := slices.IndexFunc(o.Containers, func(c state.Container) bool { return c.Service == "vpn" })
+	for i, c := range o.Containers {
+		if c.Service == "web" {
+			o.Containers[i].SharesNetwork = o.Containers[vpn].ID
+		}
+	}
+	for status, want := range map[string]string{
+		"exited": `stop web-1: restarts with vpn
+start vpn-1: is exited
+start web-1: restarts with vpn
+`,
+		"paused": "start vpn-1: is paused\n",
+	} {
+		o.Containers[vpn].State = status
+		p, err := plan.Start(o, plan.StartOptions{Services: []string{"vpn"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, n := range p.Nodes {
+			fmt.Fprintf(&got, "%s %s: %s\n", n.Op.Verb(), strings.TrimPrefix(n.Op.Ref().Name, "shop-"), n.Cause)
+		}
+		if diff := cmp.Diff(want, got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", status, diff)
+		}
 	}
 }
 

@@ -210,7 +210,7 @@ func goWith(containers []state.Container, causes map[string]string) {
 		more = false
 		for _, c := range containers {
 			i := slices.IndexFunc(containers, func(other state.Container) bool {
-				return causes[other.ID] != "" && other.ID != c.ID && (c.SharesNetwork == other.ID || c.SharesNetwork == other.Name ||
+				return causes[other.ID] != "" && (sharesNetwork(c, other) || other.ID != c.ID &&
 					slices.ContainsFunc(c.DependsOn, func(d state.Dependency) bool { return d.Restart && d.Service == other.Service }))
 			})
 			if i >= 0 && c.Running() && causes[c.ID] == "" {
