@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -202,13 +203,9 @@ func TestRestoreWithLostAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			once := func(when func(enginetest.Call) bool) func(enginetest.Call) bool {
-				seen := false
+				var seen atomic.Bool // calls come at one time
 				return func(c enginetest.Call) bool {
-					if when == nil || seen || !when(c) {
-						return false
-					}
-					seen = true
-					return true
+					return when != nil && when(c) && seen.CompareAndSwap(false, true)
 				}
 			}
 			fails := once(test.fails)
