@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,7 +143,15 @@ func (f *floor) up(ctx context.Context, pull bool) error {
 }
 
 func (f *floor) create(ctx context.Context, c *floorContainer, name string) error {
-	return f.api.do(ctx, http.MethodPost, "/containers/create?name="+url.QueryEscape(name), c.Create, nil)
+	if err := f.api.do(ctx, http.MethodPost, "/containers/create?name="+url.QueryEscape(name), c.Create, nil); err != nil {
+		return err
+	}
+	for _, u := range c.Files {
+		if err := f.api.do(ctx, http.MethodPut, "/containers/"+name+"/archive?path="+url.QueryEscape(u.Folder), bytes.NewReader(u.Tar), nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // start starts a container and waits until it is ready.

@@ -6,7 +6,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -36,6 +39,14 @@ type containerRecipe struct {
 	// EngineProbes says that the engine runs Test soon after the start.
 	EngineProbes bool
 	Needs        []need
+	// Files are written into it between create and start.
+	Files []upload
+}
+
+// upload is an archive that is unpacked in a folder of a container.
+type upload struct {
+	Folder string
+	Tar    []byte
 }
 
 type createBody map[string]json.RawMessage
@@ -139,7 +150,34 @@ func recordContainer(ctx context.Context, a *api, engine engineInfo, c listed) (
 	}
 	networking, err := json.Marshal(map[string]any{"EndpointsConfig": endpoints})
 	out.Create["HostConfig"], out.Create["NetworkingConfig"] = seen.HostConfig, networking
+	if err != nil {
+		return containerRecipe{}, err
+	}
+	out.Files, err = recordFiles(ctx, a, c)
 	return out, err
+}
+
+// recordFiles reads the configs and secrets that were written into a container, by the
+// label that lists them as target=digest.
+func recordFiles(ctx context.Context, a *api, c listed) ([]upload, error) {
+	var out []upload
+	for entry := range strings.SplitSeq(c.Labels["io.stackctl.files"], ",") {
+		target, _, found := strings.Cut(entry, "=")
+		if !found {
+			continue
+		}
+		archive, err := a.open(ctx, http.MethodGet, "/containers/"+c.ID+"/archive?path="+url.QueryEscape(target), nil)
+		if err != nil {
+			return nil, err
+		}
+		content, err := io.ReadAll(archive)
+		archive.Close()
+		if err != nil {
+			return nil, fmt.Errorf("read %s of container %s: %w", target, c.ID, err)
+		}
+		out = append(out, upload{path.Dir(target), content})
+	}
+	return out, nil
 }
 
 // readHealth takes the probe from the request's body.
