@@ -23,7 +23,7 @@ const confirmVariable = "STACKCTL_CONFIRM"
 // nobody is asked, a run waits less for what somebody may read later.
 const (
 	sizePatience       = 3 * time.Second
-	sizePatienceUnseen = 250 * time.Millisecond
+	sizePatienceUnseen = 100 * time.Millisecond
 )
 
 // confirmRemoval gives what lists the volumes that a plan removes, and asks whoever
