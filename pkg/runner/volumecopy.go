@@ -194,7 +194,7 @@ func (c *volumeCopier) Restore(ctx context.Context, op plan.RestoreVolume, each 
 		}
 		return errors.Join(err, c.remove(ctx, helper))
 	}
-	in := &readBytes{r: archive, now: c.now, tell: func(n int64) { each(engine.Progress{Current: n, Total: b.Size}) }}
+	in := io.TeeReader(archive, &written{w: io.Discard, now: c.now, tell: func(n int64) { each(engine.Progress{Current: n, Total: b.Size}) }})
 	if err := c.engine.WriteFolder(ctx, helper, helperFolder, in); err != nil {
 		return errors.Join(err, c.takeBack(ctx, helper, op))
 	}
@@ -322,23 +322,4 @@ func (c *volumeCopier) looksEmpty(ctx context.Context, volume string) (err error
 	}
 	defer func() { err = errors.Join(err, c.remove(ctx, helper)) }()
 	return c.checkEmpty(ctx, helper, volume)
-}
-
-// readBytes tells how much has been read, now and then.
-type readBytes struct {
-	r    io.Reader
-	now  func() time.Time
-	tell func(n int64)
-	n    int64
-	told time.Time
-}
-
-func (b *readBytes) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	b.n += int64(n)
-	if now := b.now(); now.Sub(b.told) >= 100*time.Millisecond {
-		b.told = now
-		b.tell(b.n)
-	}
-	return n, err
 }
